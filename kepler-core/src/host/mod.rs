@@ -1,0 +1,202 @@
+//! The machine's files: every root the library reads, injectable, and the only file reads of the crate.
+
+mod kept;
+mod machine;
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+pub use kept::KeptFile;
+pub use machine::MachineSpec;
+
+/// Where a machine's `/proc`, `/sys` and `/dev` are found.
+///
+/// [`Host::default`] is this machine; [`Host::at`] is a tree of files that looks like one.
+///
+/// ```
+/// use kepler_core::Host;
+///
+/// let host = Host::default();
+/// assert!(host.text(host.proc("stat"))?.starts_with("cpu "));
+/// # Ok::<(), kepler_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    proc: PathBuf,
+    sys: PathBuf,
+    dev: PathBuf,
+}
+
+/// No file under `/proc` or `/sys` that the library reads is larger; a larger one is an error, not an allocation.
+const TEXT_LIMIT: u64 = 16 << 20;
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+            dev: "/dev".into(),
+        }
+    }
+}
+
+impl Host {
+    /// A host whose `proc`, `sys` and `dev` folders lie under `root`.
+    pub fn at(root: impl AsRef<Path>) -> Self {
+        let root = root.as_ref();
+        Self {
+            proc: root.join("proc"),
+            sys: root.join("sys"),
+            dev: root.join("dev"),
+        }
+    }
+
+    /// The same host with another `/proc`, as in a container that mounts the host's at `/host/proc`.
+    #[must_use]
+    pub fn with_proc(mut self, path: impl Into<PathBuf>) -> Self {
+        self.proc = path.into();
+        self
+    }
+
+    /// The same host with another `/sys`.
+    #[must_use]
+    pub fn with_sys(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sys = path.into();
+        self
+    }
+
+    /// The same host with another `/dev`.
+    #[must_use]
+    pub fn with_dev(mut self, path: impl Into<PathBuf>) -> Self {
+        self.dev = path.into();
+        self
+    }
+
+    /// A path under `/proc`.
+    pub fn proc(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.proc.join(path)
+    }
+
+    /// A path under `/sys`.
+    pub fn sys(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.sys.join(path)
+    }
+
+    /// A path under `/dev`.
+    pub fn dev(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.dev.join(path)
+    }
+
+    /// Whether the files are those of the running kernel, so that kernel calls speak of the same machine.
+    pub fn is_live(&self) -> bool {
+        // A procfs mounted elsewhere (`/host/proc`) is live too: only a real one has this file.
+        self.proc.join("self/mountinfo").exists() && self.sys.join("kernel").exists()
+    }
+
+    /// The text of a file, at most 16 MiB. Bytes that are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path; [`Error::TooLarge`] above the limit.
+    pub fn text(&self, path: impl AsRef<Path>) -> Result<String> {
+        let bytes = self.bytes(path, TEXT_LIMIT)?;
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+    }
+
+    /// The bytes of a file, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path; [`Error::TooLarge`] above the limit.
+    pub fn bytes(&self, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
+        let path = path.as_ref();
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|e| Error::read(path, e))?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::TooLarge {
+                what: path.display().to_string(),
+                size: bytes.len() as u64,
+                limit,
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// The trimmed text of a file, or `None` when the file does not exist.
+    ///
+    /// # Errors
+    /// As [`Host::text`], except for a file that is not there.
+    pub fn optional(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
+        match self.text(path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names in a folder, sorted; names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn names(&self, folder: impl AsRef<Path>) -> Result<Vec<String>> {
+        let folder = folder.as_ref();
+        #[expect(clippy::disallowed_methods, reason = "this is the door")]
+        let entries = fs::read_dir(folder).map_err(|e| Error::read(folder, e))?;
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn link(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
+        let path = path.as_ref();
+        fs::read_link(path).map_err(|e| Error::read(path, e))
+    }
+
+    /// A file kept open for reading again and again.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn open(&self, path: impl Into<PathBuf>) -> Result<KeptFile> {
+        let path = path.into();
+        let file = open(&path).map_err(|e| Error::read(&path, e))?;
+        Ok(KeptFile::new(file, path))
+    }
+
+    /// Time since boot, suspend included (`CLOCK_BOOTTIME`): the clock of process start times.
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "time since boot is positive and its nanoseconds are below a billion"
+    )]
+    pub fn since_boot() -> Duration {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        #[expect(unsafe_code, reason = "std has no CLOCK_BOOTTIME")]
+        // SAFETY: the pointer is to a timespec that lives through the call, and the call only writes there.
+        unsafe {
+            libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time);
+        }
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+fn open(path: &Path) -> io::Result<fs::File> {
+    fs::File::open(path)
+}

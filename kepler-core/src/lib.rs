@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod counter;
+pub mod energy;
+mod error;
+mod host;
+pub mod monitor;
+mod provenance;
+mod units;
+pub mod usage;
+pub mod workload;
+
+pub use counter::{Step, WrappingCounter};
+pub use error::{Error, ErrorKind, Result};
+pub use host::{Host, KeptFile, MachineSpec};
+pub use provenance::{Origin, Provenance};
+pub use units::{Joules, Microjoules, Watts};

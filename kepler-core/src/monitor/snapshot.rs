@@ -1,0 +1,247 @@
+//! Plain data: all that one sample knows. Nothing here reads, and nothing here changes after it was made.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::energy::{Domain, Zone};
+use crate::provenance::Provenance;
+use crate::units::{Joules, Watts};
+use crate::usage::{CounterSet, Counters, NodeUsage, Note, Process, UsageStats};
+use crate::workload::{Container, VirtualMachine, Workload};
+
+/// Energy split by whether the machine worked: `total = active + idle`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Split<T> {
+    /// All of it.
+    pub total: T,
+    /// What the work cost.
+    pub active: T,
+    /// What it would have cost without work.
+    pub idle: T,
+}
+
+/// One zone since the monitor started.
+#[derive(Clone, Debug, Serialize)]
+pub struct ZoneSnapshot {
+    /// Which zone.
+    pub zone: Arc<Zone>,
+    /// Energy since the monitor started; never falls.
+    pub energy: Split<Joules>,
+    /// Mean power over the last interval; `None` when the zone could not be read in it.
+    pub power: Option<Split<Watts>>,
+    /// Where the figures come from.
+    pub provenance: Arc<Provenance>,
+    /// Intervals in which the meter could not be read.
+    pub failures: u64,
+    /// Steps of the counter that were not believed.
+    pub refused: u64,
+    /// Intervals in which the counter may have wrapped more than once.
+    pub ambiguous: u64,
+}
+
+/// What of a domain's active energy no process was charged with, by cause, in joules since the monitor started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Residual {
+    /// Processes whose names were lost, though their cgroups are known: charged to containers, not to processes.
+    pub unnamed: Joules,
+    /// Processes whose names and cgroups were lost.
+    pub lost: Joules,
+    /// Interrupts, where the kernel keeps their time apart from the tasks' own.
+    pub interrupts: Joules,
+    /// CPU time that was not believed.
+    pub refused: Joules,
+    /// Busy time that nothing above and no task accounts for: processes still owed and what was not seen.
+    pub unexplained: Joules,
+}
+
+impl Residual {
+    /// All parts together.
+    pub fn total(&self) -> Joules {
+        self.unnamed + self.lost + self.interrupts + self.refused + self.unexplained
+    }
+}
+
+/// All zones of one domain (packages of all sockets, say) since the monitor started.
+#[derive(Clone, Debug, Serialize)]
+pub struct DomainSnapshot {
+    /// Which domain.
+    pub domain: Domain,
+    /// Energy since the monitor started; never falls.
+    pub energy: Split<Joules>,
+    /// Mean power over the last interval; `None` when no zone of it could be read.
+    pub power: Option<Split<Watts>>,
+    /// What of `energy.active` no process was charged with: `active = processes + residual`.
+    pub residual: Residual,
+    /// The residual of the last interval alone.
+    pub residual_delta: Residual,
+    /// Energy of the last interval alone.
+    pub delta: Split<Joules>,
+    /// Where the figures come from.
+    pub provenance: Arc<Provenance>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeSnapshot {
+    /// Every zone, apart.
+    pub zones: Vec<ZoneSnapshot>,
+    /// Zones put together by domain, in the order of [`Domain`]. Domains overlap: they are never added up.
+    pub domains: Vec<DomainSnapshot>,
+    /// Busy share of the CPU time in the last interval, 0 to 1.
+    pub busy_ratio: Option<f64>,
+    /// Busy CPU time since the monitor started.
+    pub busy: Duration,
+    /// What the machine did in the last interval.
+    #[serde(skip)]
+    pub usage: NodeUsage,
+    /// Events of the whole machine since the monitor started.
+    pub counters: Counters,
+    /// Busy time of the last interval that no task, interrupt or lost record accounts for, as a share of busy time; below
+    /// 0 where the tasks explain more than was busy (their shares are then scaled to add up).
+    pub unexplained_ratio: Option<f64>,
+}
+
+/// Energy of one workload in one domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct WorkloadEnergy {
+    /// Active energy since it was first seen; never falls.
+    pub joules: Joules,
+    /// Its equal share of the machine's idle energy since it was first seen: each living process carries the same.
+    pub idle: Joules,
+    /// Mean active power over the last interval; zero after it ended.
+    pub watts: Watts,
+}
+
+/// Whether a workload lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It lives.
+    Running,
+    /// It ended; its totals are final.
+    Terminated,
+}
+
+impl State {
+    /// The name as the metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+/// What one workload used since it was first seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkloadUsage {
+    /// Whether it lives.
+    pub state: State,
+    /// CPU time and events since it was first seen.
+    pub counters: Counters,
+    /// Energy by domain, in the order of [`NodeSnapshot::domains`].
+    pub energy: Box<[WorkloadEnergy]>,
+}
+
+/// One process.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProcessSnapshot {
+    /// Who it is.
+    pub process: Arc<Process>,
+    /// What it belongs to.
+    pub workload: Arc<Workload>,
+    /// What it used.
+    #[serde(flatten)]
+    pub usage: WorkloadUsage,
+}
+
+/// One container: its processes, those that ended included.
+#[derive(Clone, Debug, Serialize)]
+pub struct ContainerSnapshot {
+    /// Which container.
+    pub container: Arc<Container>,
+    /// What it used.
+    #[serde(flatten)]
+    pub usage: WorkloadUsage,
+}
+
+/// One virtual machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct VmSnapshot {
+    /// Which machine.
+    pub vm: Arc<VirtualMachine>,
+    /// What it used.
+    #[serde(flatten)]
+    pub usage: WorkloadUsage,
+}
+
+/// Ended processes that have no entry of their own, together by container and name.
+///
+/// Holds what no snapshot marked as exported has shown of them (all of it, for a process that was born and died between
+/// two), so that the sum of the growths of all series is what was used. Exists from the first sample on, and never falls.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndedSnapshot {
+    /// The container they ran in.
+    pub container: Option<Arc<Container>>,
+    /// Their name.
+    pub comm: Arc<str>,
+    /// How many.
+    pub count: u64,
+    /// What they used.
+    #[serde(flatten)]
+    pub usage: WorkloadUsage,
+}
+
+/// Which sources are in use and why not others.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Sources {
+    /// Names of the energy sources in use.
+    pub energy: Vec<String>,
+    /// Name of the usage source in use.
+    pub usage: String,
+    /// Every part that was tried: what works, what does not, why, and what would change it.
+    pub notes: Vec<Note>,
+}
+
+/// What taking a sample cost.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct SampleCost {
+    /// Wall time of the sample.
+    pub wall: Duration,
+    /// CPU time of the sample.
+    pub cpu: Duration,
+}
+
+/// All that one sample knows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// Counts the samples of one monitor from 1.
+    pub sequence: u64,
+    /// When it was taken.
+    pub time: SystemTime,
+    /// When it was taken, since boot.
+    pub since_boot: Duration,
+    /// The real time since the sample before; `None` on the first.
+    pub interval: Option<Duration>,
+    /// The machine.
+    pub node: NodeSnapshot,
+    /// Processes that live, and the largest of those that ended within the retention.
+    pub processes: Vec<ProcessSnapshot>,
+    /// Containers that live, and those that ended within the retention.
+    pub containers: Vec<ContainerSnapshot>,
+    /// Virtual machines that live, and those that ended within the retention.
+    pub vms: Vec<VmSnapshot>,
+    /// Ended processes without an entry of their own.
+    pub ended: Vec<EndedSnapshot>,
+    /// Which counters are collected; the others are absent, not 0.
+    #[serde(skip)]
+    pub collected: CounterSet,
+    /// Which sources are in use.
+    pub sources: Arc<Sources>,
+    /// What collecting usage took, since the monitor started.
+    pub stats: UsageStats,
+    /// What the sample cost.
+    pub cost: SampleCost,
+}

@@ -1,0 +1,218 @@
+//! Energy and power with their units in the type. The only place that scales or casts between units.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, Sub};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A raw energy reading or range in microjoules, as powercap files hold it (`energy_uj`).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Microjoules(pub u64);
+
+/// Energy in joules.
+///
+/// ```
+/// use std::time::Duration;
+/// use kepler_core::Joules;
+///
+/// let used = Joules(12.0);
+/// assert_eq!((used / Duration::from_secs(4)).unwrap().0, 3.0); // watts
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Joules(pub f64);
+
+/// Power in watts: joules per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Watts(pub f64);
+
+impl Microjoules {
+    /// The same energy in joules. Exact up to 2^53 µJ (9 GJ).
+    pub fn joules(self) -> Joules {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counters stay far below 2^53 microjoules (9 gigajoules)"
+        )]
+        Joules(self.0 as f64 / 1e6)
+    }
+}
+
+impl Joules {
+    /// No energy.
+    pub const ZERO: Self = Self(0.0);
+
+    /// The same energy in watt-hours.
+    pub fn watt_hours(self) -> f64 {
+        self.0 / 3600.0
+    }
+}
+
+impl Watts {
+    /// No power.
+    pub const ZERO: Self = Self(0.0);
+}
+
+impl Add for Joules {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl AddAssign for Joules {
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+impl Sub for Joules {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl Mul<f64> for Joules {
+    type Output = Self;
+    fn mul(self, factor: f64) -> Self {
+        Self(self.0 * factor)
+    }
+}
+
+impl Div<Duration> for Joules {
+    type Output = Option<Watts>;
+    /// Mean power over an interval; `None` when the interval is empty.
+    fn div(self, interval: Duration) -> Option<Watts> {
+        let seconds = interval.as_secs_f64();
+        (seconds > 0.0).then(|| Watts(self.0 / seconds))
+    }
+}
+
+impl Sum for Joules {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        Self(iter.map(|j| j.0).sum())
+    }
+}
+
+impl Add for Watts {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl Mul<f64> for Watts {
+    type Output = Self;
+    fn mul(self, factor: f64) -> Self {
+        Self(self.0 * factor)
+    }
+}
+
+impl Mul<Duration> for Watts {
+    type Output = Joules;
+    fn mul(self, interval: Duration) -> Joules {
+        Joules(self.0 * interval.as_secs_f64())
+    }
+}
+
+impl Sum for Watts {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        Self(iter.map(|w| w.0).sum())
+    }
+}
+
+impl fmt::Display for Joules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} J", Significant(self.0))
+    }
+}
+
+impl fmt::Display for Watts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} W", Significant(self.0))
+    }
+}
+
+/// Three significant digits for people; never exponent notation between 0.001 and a million.
+struct Significant(f64);
+
+impl fmt::Display for Significant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        match size {
+            _ if size == 0.0 => write!(f, "0"),
+            _ if size >= 100.0 => write!(f, "{:.0}", self.0),
+            _ if size >= 10.0 => write!(f, "{:.1}", self.0),
+            _ if size >= 1.0 => write!(f, "{:.2}", self.0),
+            _ if size >= 0.001 => write!(f, "{:.4}", self.0),
+            _ => write!(f, "{:.2e}", self.0),
+        }
+    }
+}
+
+/// Nanoseconds as seconds, for figures that people and models read.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a CPU-time total stays below 2^53 ns for 104 days of one CPU; beyond that the error is under 1e-15 relative"
+)]
+pub(crate) fn ns_to_seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// A count as a float, for ratios and models. Exact up to 2^53.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "exact up to 2^53, then within 1e-15 relative"
+)]
+pub(crate) fn count_to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Seconds as whole nanoseconds; negative, NaN and infinite become 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float-to-integer cast saturates, and the negative side is clamped to 0 by intent"
+)]
+pub(crate) fn seconds_to_ns(seconds: f64) -> u64 {
+    if seconds.is_finite() {
+        (seconds * 1e9).round() as u64
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watts_are_joules_over_the_real_interval() {
+        let watts = (Joules(30.0) / Duration::from_millis(1500)).unwrap();
+        assert!((watts.0 - 20.0).abs() < 1e-12);
+        assert_eq!(Joules(1.0) / Duration::ZERO, None);
+    }
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(Joules(0.0).to_string(), "0 J");
+        assert_eq!(Joules(1234.5).to_string(), "1234 J");
+        assert_eq!(Watts(12.34).to_string(), "12.3 W");
+        assert_eq!(Watts(0.012_34).to_string(), "0.0123 W");
+        assert_eq!(Watts(0.000_012_34).to_string(), "1.23e-5 W");
+    }
+
+    #[test]
+    fn nonsense_seconds_are_no_nanoseconds() {
+        assert_eq!(seconds_to_ns(1.5), 1_500_000_000);
+        for nonsense in [f64::NAN, f64::INFINITY, -1.0] {
+            assert_eq!(seconds_to_ns(nonsense), 0);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What tasks did: CPU time and events per process, from the kernel by eBPF or from `/proc`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// Identity of a process: a pid is reused, a pid with its start time is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ProcessKey {
+    /// The process id (thread group id) in the namespace that is read.
+    pub pid: u32,
+    /// Start time in nanoseconds since boot. `/proc` only tells it to 10 ms.
+    pub start_ns: u64,
+}
+
+/// Who a process is. Read when it is first seen and again after it called `exec`; a field that may not be read is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Its identity.
+    pub key: ProcessKey,
+    /// The thread group leader's name, at most 15 bytes.
+    pub comm: Arc<str>,
+    /// The executable's path; `None` for kernel threads and where `/proc/PID/exe` may not be read.
+    pub exe: Option<Arc<str>>,
+    /// The command line, arguments joined by a space, cut to 4 KiB; `None` as for `exe`.
+    pub command: Option<Arc<str>>,
+    /// The cgroup's path below its hierarchy's root, such as `/kubepods/burstable/pod.../...`; `None` when unknown.
+    pub cgroup: Option<Arc<str>>,
+    /// The cgroup's id in the chosen hierarchy; 0 when unknown.
+    pub cgroup_id: u64,
+    /// Whether it is a thread of the kernel itself.
+    pub kernel: bool,
+}
+
+/// Counts of what ran. Each is cumulative or a difference, as its holder says; see [`CounterSet`] for which are collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Time on a CPU in nanoseconds.
+    pub cpu_ns: u64,
+    /// Soft interrupts that sent to the network, taken while it ran.
+    pub net_tx_irq: u64,
+    /// Soft interrupts that received from the network, taken while it ran.
+    pub net_rx_irq: u64,
+    /// Soft interrupts of block devices, taken while it ran.
+    pub block_irq: u64,
+    /// Pages found in or put into the page cache.
+    pub page_cache_hits: u64,
+    /// Voluntary and involuntary context switches.
+    pub context_switches: u64,
+    /// CPU cycles, by hardware counter.
+    pub cycles: u64,
+    /// Instructions, by hardware counter.
+    pub instructions: u64,
+    /// Last-level cache misses, by hardware counter.
+    pub cache_misses: u64,
+}
+
+/// One of the [`Counters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Counter {
+    /// [`Counters::cpu_ns`].
+    CpuTime,
+    /// [`Counters::net_tx_irq`].
+    NetTxIrq,
+    /// [`Counters::net_rx_irq`].
+    NetRxIrq,
+    /// [`Counters::block_irq`].
+    BlockIrq,
+    /// [`Counters::page_cache_hits`].
+    PageCacheHits,
+    /// [`Counters::context_switches`].
+    ContextSwitches,
+    /// [`Counters::cycles`].
+    Cycles,
+    /// [`Counters::instructions`].
+    Instructions,
+    /// [`Counters::cache_misses`].
+    CacheMisses,
+}
+
+impl Counter {
+    /// Every counter, in the order of the fields of [`Counters`].
+    pub const ALL: [Self; 9] = [
+        Self::CpuTime,
+        Self::NetTxIrq,
+        Self::NetRxIrq,
+        Self::BlockIrq,
+        Self::PageCacheHits,
+        Self::ContextSwitches,
+        Self::Cycles,
+        Self::Instructions,
+        Self::CacheMisses,
+    ];
+}
+
+/// Which [`Counters`] a source collects here. A counter outside the set is absent, not 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CounterSet(u16);
+
+impl CounterSet {
+    /// No counter.
+    pub const EMPTY: Self = Self(0);
+
+    /// This set and `counter`.
+    #[must_use]
+    pub const fn with(self, counter: Counter) -> Self {
+        Self(self.0 | 1 << counter as u16)
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `counter` is in the set.
+    pub const fn contains(self, counter: Counter) -> bool {
+        self.0 & (1 << counter as u16) != 0
+    }
+}
+
+impl FromIterator<Counter> for CounterSet {
+    fn from_iter<I: IntoIterator<Item = Counter>>(counters: I) -> Self {
+        counters.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
+impl Counters {
+    /// One of the counts.
+    pub fn get(&self, counter: Counter) -> u64 {
+        match counter {
+            Counter::CpuTime => self.cpu_ns,
+            Counter::NetTxIrq => self.net_tx_irq,
+            Counter::NetRxIrq => self.net_rx_irq,
+            Counter::BlockIrq => self.block_irq,
+            Counter::PageCacheHits => self.page_cache_hits,
+            Counter::ContextSwitches => self.context_switches,
+            Counter::Cycles => self.cycles,
+            Counter::Instructions => self.instructions,
+            Counter::CacheMisses => self.cache_misses,
+        }
+    }
+
+    /// Adds `other`, count by count, saturating.
+    pub fn add(&mut self, other: &Self) {
+        self.zip(other, u64::saturating_add);
+    }
+
+    /// The growth from `earlier` to this, count by count; a count that fell grew by 0.
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        self.zip(earlier, u64::saturating_sub);
+        self
+    }
+
+    fn zip(&mut self, other: &Self, op: impl Fn(u64, u64) -> u64) {
+        for (mine, theirs) in [
+            (&mut self.cpu_ns, other.cpu_ns),
+            (&mut self.net_tx_irq, other.net_tx_irq),
+            (&mut self.net_rx_irq, other.net_rx_irq),
+            (&mut self.block_irq, other.block_irq),
+            (&mut self.page_cache_hits, other.page_cache_hits),
+            (&mut self.context_switches, other.context_switches),
+            (&mut self.cycles, other.cycles),
+            (&mut self.instructions, other.instructions),
+            (&mut self.cache_misses, other.cache_misses),
+        ] {
+            *mine = op(*mine, theirs);
+        }
+    }
+}
+
+/// What one process did since the last sample.
+#[derive(Clone, Debug)]
+pub struct ProcessUsage {
+    /// Who it is. The same `Arc` from sample to sample until comm, executable or cgroup change.
+    pub process: Arc<Process>,
+    /// What it did since the last sample, dead threads included.
+    pub delta: Counters,
+    /// It ended, and `delta` is the last there will be.
+    pub ended: bool,
+}
+
+/// What was done by processes of one cgroup whose names were lost (the ring of exit records was full).
+#[derive(Clone, Debug)]
+pub struct UnnamedUsage {
+    /// The cgroup's path; `None` when even that is unknown.
+    pub cgroup: Option<Arc<str>>,
+    /// The cgroup's id in the chosen hierarchy; 0 when unknown.
+    pub cgroup_id: u64,
+    /// What they did since the last sample.
+    pub delta: Counters,
+}
+
+/// What the whole machine did since the last sample, measured apart from the tasks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeUsage {
+    /// Online CPUs.
+    pub cpus: u32,
+    /// The real time between the two samples; zero on the first.
+    pub interval: Duration,
+    /// CPU time that was neither idle nor waiting for I/O nor stolen, in nanoseconds over all CPUs.
+    pub busy_ns: u64,
+    /// Idle and I/O wait, in nanoseconds over all CPUs.
+    pub idle_ns: u64,
+    /// Time that a hypervisor gave to others, in nanoseconds over all CPUs.
+    pub steal_ns: u64,
+    /// Time in hard and soft interrupts, where the kernel keeps it apart from the tasks' own time.
+    pub interrupt_ns: Option<u64>,
+    /// Events of the whole machine, the idle task's included. `cpu_ns` is not used here: see `busy_ns`.
+    pub counters: Counters,
+}
+
+impl NodeUsage {
+    /// Busy share of the CPU time this machine was given: 1 - (idle + iowait) / (total - steal), 0 to 1. `None` when no
+    /// time passed.
+    pub fn busy_ratio(&self) -> Option<f64> {
+        let given = self.busy_ns + self.idle_ns;
+        (given > 0)
+            .then(|| crate::units::count_to_f64(self.busy_ns) / crate::units::count_to_f64(given))
+    }
+}
+
+/// All that one sample of a [`UsageSource`] saw. Reused from sample to sample.
+#[derive(Debug, Default)]
+pub struct Usage {
+    /// Every process that lives, and every one that ended since the last sample.
+    pub processes: Vec<ProcessUsage>,
+    /// What processes did whose names were lost, by cgroup.
+    pub unnamed: Vec<UnnamedUsage>,
+    /// What processes did whose names and cgroups were lost.
+    pub lost: Counters,
+    /// Processes that are gone but whose final record has not come yet; their CPU time is still owed.
+    pub pending: u64,
+    /// CPU time that was not believed (a step above elapsed time x CPUs), in nanoseconds.
+    pub refused_ns: u64,
+    /// What the machine did.
+    pub node: NodeUsage,
+    /// Which counters are collected.
+    pub collected: CounterSet,
+    /// What it took.
+    pub stats: UsageStats,
+}
+
+/// What a sample of usage took and what went wrong, cumulative since the source was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UsageStats {
+    /// Tasks (threads) looked at by the last sample.
+    pub tasks: u64,
+    /// Exit records received.
+    pub exit_records: u64,
+    /// Exit records that did not fit into the ring and went to their cgroup's total.
+    pub exit_records_dropped: u64,
+    /// Exit records that lost even their cgroup.
+    pub exit_records_lost: u64,
+    /// Processes whose final record never came; the last seen total was booked.
+    pub pending_expired: u64,
+    /// Steps that were not believed.
+    pub refused: u64,
+}
+
+/// Whether one part of a source works here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// The part, such as `softirq_entry`.
+    pub part: String,
+    /// Whether it is in use.
+    pub active: bool,
+    /// Why not, or how; may be empty.
+    pub why: String,
+    /// The one thing that would change it; may be empty.
+    pub hint: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}",
+            self.part,
+            if self.active { "on" } else { "off" }
+        )?;
+        if !self.why.is_empty() {
+            write!(f, " ({})", self.why)?;
+        }
+        if !self.hint.is_empty() {
+            write!(f, "; {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl Note {
+    /// A part that is in use.
+    pub fn on(part: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            part: part.into(),
+            active: true,
+            why: why.into(),
+            hint: String::new(),
+        }
+    }
+
+    /// A part that is not in use, because of `error`.
+    pub fn off(part: impl Into<String>, error: &Error, hint: impl Into<String>) -> Self {
+        Self {
+            part: part.into(),
+            active: false,
+            why: error.to_string(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Something that knows what tasks did. Implemented by the eBPF source, the `/proc` source and the scripted one.
+pub trait UsageSource: Send {
+    /// The name, such as `ebpf` or `procfs`.
+    fn name(&self) -> &'static str;
+
+    /// Takes a sample at time `now` (since boot), replacing what `usage` held. The first one is a baseline: its deltas
+    /// are zero.
+    ///
+    /// # Errors
+    /// Only when nothing at all could be read; one unreadable process costs its own fields, nothing else.
+    fn sample(&mut self, now: Duration, usage: &mut Usage) -> Result<()>;
+
+    /// Which parts of it work here, and why others do not.
+    fn notes(&self) -> Vec<Note>;
+}

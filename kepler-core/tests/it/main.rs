@@ -1,0 +1,1 @@
+//! Behaviour through the public API, on fixture hosts and on the live kernel: one file a behaviour.
