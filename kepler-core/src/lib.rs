@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod attribution;
 mod counter;
 pub mod energy;
 mod error;

@@ -3,7 +3,6 @@
 mod snapshot;
 
 pub use snapshot::{
-    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, ProcessSnapshot, Residual,
-    SampleCost, Snapshot, Sources, Split, State, VmSnapshot, WorkloadEnergy, WorkloadUsage,
-    ZoneSnapshot,
+    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, ProcessSnapshot, SampleCost,
+    Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,
 };

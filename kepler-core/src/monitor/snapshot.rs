@@ -5,22 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::attribution::{Residual, Split};
 use crate::energy::{Domain, Zone};
 use crate::provenance::Provenance;
 use crate::units::{Joules, Watts};
 use crate::usage::{CounterSet, Counters, NodeUsage, Note, Process, UsageStats};
 use crate::workload::{Container, VirtualMachine, Workload};
-
-/// Energy split by whether the machine worked: `total = active + idle`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Split<T> {
-    /// All of it.
-    pub total: T,
-    /// What the work cost.
-    pub active: T,
-    /// What it would have cost without work.
-    pub idle: T,
-}
 
 /// One zone since the monitor started.
 #[derive(Clone, Debug, Serialize)]
@@ -41,28 +31,6 @@ pub struct ZoneSnapshot {
     pub ambiguous: u64,
 }
 
-/// What of a domain's active energy no process was charged with, by cause, in joules since the monitor started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Residual {
-    /// Processes whose names were lost, though their cgroups are known: charged to containers, not to processes.
-    pub unnamed: Joules,
-    /// Processes whose names and cgroups were lost.
-    pub lost: Joules,
-    /// Interrupts, where the kernel keeps their time apart from the tasks' own.
-    pub interrupts: Joules,
-    /// CPU time that was not believed.
-    pub refused: Joules,
-    /// Busy time that nothing above and no task accounts for: processes still owed and what was not seen.
-    pub unexplained: Joules,
-}
-
-impl Residual {
-    /// All parts together.
-    pub fn total(&self) -> Joules {
-        self.unnamed + self.lost + self.interrupts + self.refused + self.unexplained
-    }
-}
-
 /// All zones of one domain (packages of all sockets, say) since the monitor started.
 #[derive(Clone, Debug, Serialize)]
 pub struct DomainSnapshot {
@@ -70,7 +38,7 @@ pub struct DomainSnapshot {
     pub domain: Domain,
     /// Energy since the monitor started; never falls.
     pub energy: Split<Joules>,
-    /// Mean power over the last interval; `None` when no zone of it could be read.
+    /// Mean power over the last interval; `None` on the first sample and when a zone of it could not be read.
     pub power: Option<Split<Watts>>,
     /// What of `energy.active` no process was charged with: `active = processes + residual`.
     pub residual: Residual,
@@ -110,8 +78,9 @@ pub struct WorkloadEnergy {
     pub joules: Joules,
     /// Its equal share of the machine's idle energy since it was first seen: each living process carries the same.
     pub idle: Joules,
-    /// Mean active power over the last interval; zero after it ended.
-    pub watts: Watts,
+    /// Mean active power over the last interval: 0 W after it ended; `None` on the first sample and when the domain could
+    /// not be read.
+    pub watts: Option<Watts>,
 }
 
 /// Whether a workload lives.

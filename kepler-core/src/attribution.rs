@@ -1,0 +1,141 @@
+//! Zone energy and what tasks did, in; energy per workload, out. Pure: no I/O, no clock, no state.
+//!
+//! For each domain and interval, with `dE` the measured energy and `busy` the machine's busy CPU time:
+//!
+//! ```text
+//! active  = dE x busy ratio              idle = dE - active
+//! share_i = cpu_i / busy                 energy_i = share_i x active
+//! idle + sum of energy_i + residual = dE
+//! ```
+//!
+//! The divisor is the machine's busy time, measured apart from the tasks, so that what no task accounts for stays visible
+//! in the residual instead of being spread over those that were seen. Where tasks account for more than was busy (a record
+//! that came late, stolen time inside a task's runtime), every share is scaled down so that they add up to one.
+
+use serde::Serialize;
+
+use crate::units::{Joules, count_to_f64};
+use crate::usage::Usage;
+
+/// Energy split by whether the machine worked: `total = active + idle`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Split<T> {
+    /// All of it.
+    pub total: T,
+    /// What the work cost.
+    pub active: T,
+    /// What it would have cost without work.
+    pub idle: T,
+}
+
+/// What of a domain's active energy no process was charged with, by cause, in joules since the monitor started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Residual {
+    /// Processes whose names were lost, though their cgroups are known: charged to containers, not to processes.
+    pub unnamed: Joules,
+    /// Processes whose names and cgroups were lost.
+    pub lost: Joules,
+    /// Interrupts, where the kernel keeps their time apart from the tasks' own.
+    pub interrupts: Joules,
+    /// CPU time that was not believed.
+    pub refused: Joules,
+    /// Busy time that nothing above and no task accounts for: processes still owed and what was not seen.
+    pub unexplained: Joules,
+}
+
+impl Residual {
+    /// All parts together.
+    pub fn total(&self) -> Joules {
+        self.unnamed + self.lost + self.interrupts + self.refused + self.unexplained
+    }
+}
+
+/// How the active energy of an interval is shared, the same for every domain: shares are machine-wide.
+#[derive(Clone, Debug, Default)]
+pub struct Shares {
+    /// Share of each entry of [`Usage::processes`], 0 to 1.
+    pub processes: Vec<f64>,
+    /// Share of each entry of [`Usage::unnamed`], 0 to 1.
+    pub unnamed: Vec<f64>,
+    /// Share of what lost even its cgroup.
+    pub lost: f64,
+    /// Share of interrupts, where they are kept apart.
+    pub interrupts: f64,
+    /// Share of CPU time that was not believed.
+    pub refused: f64,
+    /// The rest: busy time that nothing accounts for.
+    pub unexplained: f64,
+    /// Busy time that nothing accounts for, as a share of busy time and before scaling: below 0 where tasks account for
+    /// more than was busy. `None` when the machine was not busy.
+    pub unexplained_ratio: Option<f64>,
+}
+
+impl Shares {
+    /// Shares by CPU time. Buffers are kept between calls.
+    pub fn by_cpu_time(&mut self, usage: &Usage) {
+        let busy = count_to_f64(usage.node.busy_ns);
+        let tasks: f64 = usage
+            .processes
+            .iter()
+            .map(|p| count_to_f64(p.delta.cpu_ns))
+            .sum();
+        let unnamed: f64 = usage
+            .unnamed
+            .iter()
+            .map(|u| count_to_f64(u.delta.cpu_ns))
+            .sum();
+        let lost = count_to_f64(usage.lost.cpu_ns);
+        let interrupts = count_to_f64(usage.node.interrupt_ns.unwrap_or(0));
+        let known = tasks + unnamed + lost + interrupts;
+        // What was refused is not believed to be exact, so it can only explain what nothing else does.
+        let refused = count_to_f64(usage.refused_ns).min((busy - known).max(0.0));
+        let explained = known + refused;
+        let divisor = busy.max(explained);
+        let share = if divisor > 0.0 { 1.0 / divisor } else { 0.0 };
+
+        self.processes.clear();
+        self.processes.extend(
+            usage
+                .processes
+                .iter()
+                .map(|p| count_to_f64(p.delta.cpu_ns) * share),
+        );
+        self.unnamed.clear();
+        self.unnamed.extend(
+            usage
+                .unnamed
+                .iter()
+                .map(|u| count_to_f64(u.delta.cpu_ns) * share),
+        );
+        self.lost = lost * share;
+        self.interrupts = interrupts * share;
+        self.refused = refused * share;
+        self.unexplained = if divisor > 0.0 {
+            (divisor - explained) * share
+        } else {
+            1.0
+        };
+        self.unexplained_ratio = (busy > 0.0).then(|| (busy - explained) / busy);
+    }
+
+    /// What of `active` joules no process is charged with, by cause.
+    pub fn residual(&self, active: Joules) -> Residual {
+        Residual {
+            unnamed: active * self.unnamed.iter().sum::<f64>(),
+            lost: active * self.lost,
+            interrupts: active * self.interrupts,
+            refused: active * self.refused,
+            unexplained: active * self.unexplained,
+        }
+    }
+}
+
+/// Splits a domain's energy by the busy share of the machine's CPU time. With no time to judge by, all of it is idle.
+pub fn split(total: Joules, busy_ratio: Option<f64>) -> Split<Joules> {
+    let active = total * busy_ratio.unwrap_or(0.0).clamp(0.0, 1.0);
+    Split {
+        total,
+        active,
+        idle: total - active,
+    }
+}
