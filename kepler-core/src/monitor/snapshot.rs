@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::attribution::{Residual, Split};
 use crate::energy::{Domain, Zone};
+use crate::note::Note;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Watts};
-use crate::usage::{CounterSet, Counters, NodeUsage, Note, Process, UsageStats};
+use crate::usage::{CounterSet, Counters, NodeUsage, Process, UsageStats};
 use crate::workload::{Container, VirtualMachine, Workload};
 
 /// One zone since the monitor started.
