@@ -129,6 +129,20 @@ impl Host {
         Ok(bytes)
     }
 
+    /// The first bytes of a file, at most `limit` of them; the rest is left unread.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn prefix(&self, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
+        let path = path.as_ref();
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            open(path)?.take(limit).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|e| Error::read(path, e))
+    }
+
     /// The trimmed text of a file, or `None` when the file does not exist.
     ///
     /// # Errors
