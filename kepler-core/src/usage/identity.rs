@@ -58,7 +58,10 @@ mod tests {
             parse_command(b"/bin/sh\0-c\0sleep 1\0").as_deref(),
             Some("/bin/sh -c sleep 1")
         );
-        assert_eq!(parse_command(b"nginx: worker\0\0\0\0").as_deref(), Some("nginx: worker"));
+        assert_eq!(
+            parse_command(b"nginx: worker\0\0\0\0").as_deref(),
+            Some("nginx: worker")
+        );
     }
 
     #[test]
@@ -69,7 +72,10 @@ mod tests {
 
     #[test]
     fn a_replaced_executable_keeps_its_name() {
-        assert_eq!(parse_exe("/usr/bin/x (deleted)").as_deref(), Some("/usr/bin/x"));
+        assert_eq!(
+            parse_exe("/usr/bin/x (deleted)").as_deref(),
+            Some("/usr/bin/x")
+        );
         assert_eq!(parse_exe(""), None);
     }
 

@@ -1,5 +1,7 @@
 //! What tasks did: CPU time and events per process, from the kernel by eBPF or from `/proc`.
 
+mod identity;
+
 use std::sync::Arc;
 use std::time::Duration;
 
