@@ -1,1 +1,4 @@
 //! Behaviour through the public API, on fixture hosts and on the live kernel: one file a behaviour.
+
+mod floors;
+mod parity;

@@ -1,0 +1,80 @@
+# make run     builds and starts the exporter on 0.0.0.0:28282; needs nothing but Rust
+# make test    installs what the tests need and runs every test of the repository
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+ARGS    ?=
+VENV    := $(CURDIR)/.venv
+BIN     := $(VENV)/bin
+PYTEST  := $(VENV)/.ready
+NODE    := kepler-node/node_modules/.package-lock.json
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+# The two bindings are tested from Python and Node, which build them; linking them as Rust tests would show nothing.
+RUST    := --workspace --exclude kepler-py --exclude kepler-node
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: ## build and start the exporter (more flags: make run ARGS="--fake")
+	cargo build --release -p kepler-exporter
+	exec target/release/kepler-exporter $(ARGS)
+
+test: test-rust test-python test-node ## every test of the repository
+
+test-rust: tools $(PYTEST) ## the core, the examples and the documentation's examples
+	PATH="$(BIN):$$PATH" cargo test $(RUST)
+
+test-python: $(PYTEST) ## the Python package: stubs, types, tests
+	cd kepler-py && $(BIN)/maturin develop --quiet --generate-stubs && git diff --exit-code -- python
+	cd kepler-py && $(BIN)/pyright --pythonpath $(BIN)/python && $(BIN)/python -m pytest -q
+
+test-node: $(NODE) ## the Node package: declarations, types, tests
+	cd kepler-node && npm run --silent build:debug && git diff --exit-code -- index.d.ts
+	cd kepler-node && npx tsc --noEmit && npm test --silent
+
+lint: $(PYTEST) $(NODE) ## formats, clippy, ruff, biome, spelling
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check kepler-py && $(BIN)/ruff check kepler-py
+	cd kepler-node && npx biome ci --colors=off --error-on-warnings
+	$(BIN)/typos
+
+fmt: $(PYTEST) $(NODE) ## write the formats that lint asks for
+	cargo fmt --all
+	$(BIN)/ruff format kepler-py && $(BIN)/ruff check --fix kepler-py
+	cd kepler-node && npx biome check --write
+
+doc: ## the reference of the core, in target/doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features -p kepler-core
+
+bench: ## every figure of the README (takes a while; best on an idle machine)
+	cargo bench -p kepler-benches
+
+bpf: ## rebuild the checked-in kernel object (clang 19)
+	$(MAKE) -C kepler-core/bpf
+
+bpf-check: ## rebuild it elsewhere and compare
+	$(MAKE) -C kepler-core/bpf check
+
+test-kernels: ## boot Debian's 6.1 and 6.12 kernels under qemu and run the object there
+	$(MAKE) -C kepler-core/tests/kernels
+
+wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
+	$(BIN)/maturin build --release --locked -m kepler-py/Cargo.toml -o dist
+
+npm: $(NODE) ## dist/kepler-*.tgz with the built binary inside
+	cd kepler-node && npm run --silent build && npm pack --silent --pack-destination ../dist
+
+tools: ## what the Rust tests call: promtool
+	@command -v promtool >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends prometheus; }
+
+$(PYTEST): kepler-py/requirements.txt
+	test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(NODE): kepler-node/package-lock.json
+	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+.PHONY: help run test test-rust test-python test-node lint fmt doc bench bpf bpf-check test-kernels wheels npm tools

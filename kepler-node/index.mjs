@@ -1,0 +1,3 @@
+import kepler from './index.js'
+
+export const { version } = kepler

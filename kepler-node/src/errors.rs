@@ -1,0 +1,56 @@
+//! The one place where errors of the core become JavaScript errors: `err.code` is the kind.
+
+use kepler_core::Error;
+use napi_derive::napi;
+
+/// What the synchronous functions return.
+pub(crate) type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
+
+/// The JavaScript error for an error of the core: code by kind, text as it stands.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+pub(crate) fn to_js(error: Error) -> napi::Error<&'static str> {
+    napi::Error::new(error.kind().as_str(), error.to_string())
+}
+
+/// Throws an error of one kind: lets the tests see the mapping of kinds that no machine shows at will.
+#[napi(js_name = "_throw", skip_typescript)]
+pub fn throw(kind: String) -> Result<()> {
+    let io = |code| Error::Kernel {
+        call: kind.clone(),
+        source: std::io::Error::from_raw_os_error(code),
+        hint: String::new(),
+    };
+    Err(to_js(match kind.as_str() {
+        "NotFound" => Error::NotFound {
+            what: "model",
+            name: kind,
+            hint: String::new(),
+        },
+        "PermissionDenied" => io(1),
+        "Malformed" => Error::Malformed {
+            place: kind,
+            want: "a number".to_owned(),
+            found: "x".to_owned(),
+        },
+        "TooLarge" => Error::TooLarge {
+            what: kind,
+            size: 2,
+            limit: 1,
+        },
+        "Unsupported" => Error::Unsupported {
+            what: kind,
+            why: "asked for".to_owned(),
+            hint: String::new(),
+        },
+        "Io" => io(5),
+        "Forked" => Error::Forked("monitor"),
+        "Cancelled" => Error::Cancelled("asked for"),
+        _ => Error::InvalidInput {
+            what: "kind".to_owned(),
+            why: format!("{kind} is none"),
+        },
+    }))
+}

@@ -1,0 +1,42 @@
+"""The package holds the names of the shared list, no fewer and no more."""
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import kepler
+
+ROOT = Path(__file__).parents[2]
+API = json.loads((ROOT / "kepler-core/tests/api.json").read_text())
+
+
+def public(thing):
+    return {name for name in vars(thing) if not name.startswith("_")}
+
+
+def test_functions_are_those_of_the_list():
+    functions = {name for name in kepler.__all__ if not inspect.isclass(getattr(kepler, name))}
+    assert functions == set(API["functions"]) | set(API["python"]["functions"])
+
+
+def test_errors_are_those_of_the_list():
+    errors = {
+        name
+        for name in kepler.__all__
+        if inspect.isclass(getattr(kepler, name)) and issubclass(getattr(kepler, name), kepler.KeplerError)
+    }
+    assert errors == {*API["errors"], "KeplerError"}
+
+
+@pytest.mark.parametrize("name", API["types"])
+def test_members_are_those_of_the_list(name):
+    assert public(getattr(kepler, name)) == set(API["types"][name]) | set(API["python"]["types"].get(name, []))
+
+
+def test_one_version_everywhere():
+    cargo = re.search(r'\[workspace.package\]\nversion = "([^"]+)"', (ROOT / "Cargo.toml").read_text()).group(1)
+    node = json.loads((ROOT / "kepler-node/package.json").read_text())["version"]
+    assert kepler.version() == kepler.__version__ == cargo == node
