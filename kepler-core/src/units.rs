@@ -165,6 +165,14 @@ pub(crate) fn ns_to_seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
+/// A duration as whole nanoseconds; saturates after 584 years.
+pub(crate) fn duration_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One tick of the times in `/proc`: the kernel shows them at 100 Hz on every architecture of the last 20 years but Alpha.
+pub(crate) const CLOCK_TICK_NS: u64 = 10_000_000;
+
 /// A count as a float, for ratios and models. Exact up to 2^53.
 #[expect(
     clippy::cast_precision_loss,

@@ -1,6 +1,7 @@
 //! What tasks did: CPU time and events per process, from the kernel by eBPF or from `/proc`.
 
 mod identity;
+mod node;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use serde::Serialize;
 
 use crate::error::Result;
 pub(crate) use crate::note::Note;
+
+pub use node::NodeReader;
 
 /// Identity of a process: a pid is reused, a pid with its start time is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
