@@ -5,6 +5,7 @@ mod counter;
 pub mod energy;
 mod error;
 mod host;
+pub mod model;
 pub mod monitor;
 mod note;
 mod provenance;
