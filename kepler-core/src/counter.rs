@@ -66,9 +66,10 @@ impl WrappingCounter {
         self.last
     }
 
-    /// Whether more than one wrap fits into a growth of `ceiling`, so that a delta is only known modulo the range.
-    pub fn is_ambiguous(&self, ceiling: u64) -> bool {
-        self.modulus.is_some_and(|modulus| ceiling >= modulus)
+    /// Whether a growth of `delta` may be one of a full range more, so that it is only a lower bound.
+    pub fn is_ambiguous(&self, delta: u64, ceiling: u64) -> bool {
+        self.modulus
+            .is_some_and(|modulus| delta.saturating_add(modulus) <= ceiling)
     }
 }
 
@@ -83,6 +84,14 @@ mod tests {
         assert_eq!(counter.advance(100, u64::MAX), Step::First);
         assert_eq!(counter.advance(50, u64::MAX), Step::Refused);
         assert_eq!(counter.advance(60, u64::MAX), Step::Grew(10));
+    }
+
+    #[test]
+    fn a_growth_is_ambiguous_when_one_more_turn_is_possible() {
+        let counter = WrappingCounter::new(Some(1_000));
+        assert!(counter.is_ambiguous(100, 1_100));
+        assert!(!counter.is_ambiguous(101, 1_100));
+        assert!(!WrappingCounter::new(None).is_ambiguous(0, u64::MAX));
     }
 
     #[test]
