@@ -14,6 +14,17 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Microjoules(pub u64);
 
+/// A raw power reading or limit in microwatts, as powercap and hwmon files hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Microwatts(pub(crate) u64);
+
+impl Microwatts {
+    /// The same power in watts.
+    pub(crate) fn watts(self) -> Watts {
+        Watts(count_to_f64(self.0) / 1e6)
+    }
+}
+
 /// Energy in joules.
 ///
 /// ```
@@ -180,6 +191,16 @@ pub(crate) const CLOCK_TICK_NS: u64 = 10_000_000;
 )]
 pub(crate) fn count_to_f64(count: u64) -> f64 {
     count as f64
+}
+
+/// A float as a count: rounded down, below 0 and NaN become 0, above the range its largest value.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float-to-integer cast saturates, by intent"
+)]
+pub(crate) fn f64_to_count(figure: f64) -> u64 {
+    figure as u64
 }
 
 /// Seconds as whole nanoseconds; negative, NaN and infinite become 0.

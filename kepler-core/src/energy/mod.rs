@@ -1,5 +1,9 @@
 //! Where energy is measured: hardware meters behind one trait.
 
+mod meter;
+mod rapl;
+mod scripted;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -8,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Microjoules};
+
+pub use rapl::Powercap;
+pub use scripted::Scripted;
 
 /// The kind of a zone. Kinds overlap (psys contains package, package contains core), so figures of different kinds are
 /// never added up.

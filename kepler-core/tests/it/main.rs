@@ -1,5 +1,12 @@
 //! Behaviour through the public API, on fixture hosts and on the live kernel: one file a behaviour.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
 mod floors;
+mod machine_copy;
 mod model;
 mod parity;
+mod powercap;
