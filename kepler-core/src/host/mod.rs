@@ -143,6 +143,18 @@ impl Host {
         read().map_err(|e| Error::read(path, e))
     }
 
+    /// Reads a file that the kernel gives in one piece into `buffer`, and gives the size: one `read` call, no allocation.
+    /// What does not fit is left unread.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn read_into(&self, path: impl AsRef<Path>, buffer: &mut [u8]) -> Result<usize> {
+        let path = path.as_ref();
+        open(path)
+            .and_then(|mut file| file.read(buffer))
+            .map_err(|e| Error::read(path, e))
+    }
+
     /// The trimmed text of a file, or `None` when the file does not exist.
     ///
     /// # Errors
@@ -169,6 +181,22 @@ impl Host {
             .collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Appends the names in a folder that are numbers (`/proc/PID`) to `numbers`, in the folder's order.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn numbered(&self, folder: impl AsRef<Path>, numbers: &mut Vec<u32>) -> Result<()> {
+        let folder = folder.as_ref();
+        #[expect(clippy::disallowed_methods, reason = "this is the door")]
+        let entries = fs::read_dir(folder).map_err(|e| Error::read(folder, e))?;
+        numbers.extend(
+            entries
+                .flatten()
+                .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()),
+        );
+        Ok(())
     }
 
     /// The target of a symbolic link.

@@ -2,6 +2,8 @@
 
 mod identity;
 mod node;
+mod procfs;
+mod scripted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use crate::error::Result;
 pub(crate) use crate::note::Note;
 
 pub use node::NodeReader;
+pub use procfs::Procfs;
+pub use scripted::Scripted;
 
 /// Identity of a process: a pid is reused, a pid with its start time is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

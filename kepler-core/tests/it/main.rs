@@ -10,3 +10,4 @@ mod machine_copy;
 mod model;
 mod parity;
 mod powercap;
+mod procfs;
