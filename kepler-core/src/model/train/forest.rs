@@ -1,0 +1,131 @@
+//! Forests: the mean of many trees grown apart.
+
+use ndarray::ArrayView2;
+
+use super::boost::checked_weights;
+use super::grow::{Aim, Splits, TreeRows, TreeShape, grow, weighted_median};
+use super::progress::Watch;
+use super::rng::Rng;
+use crate::error::{Error, Result};
+use crate::model::Trees;
+
+/// What a leaf or a boosted model answers with, and so which error it makes small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The mean: makes the squared error small.
+    Squared,
+    /// The median: makes the absolute error small, and is not moved by outliers.
+    Absolute,
+}
+
+/// A forest: extremely randomised trees by default.
+///
+/// ```
+/// use kepler_core::model::train::{Forest, Watch};
+/// use ndarray::array;
+///
+/// let rows = array![[0.0], [1.0], [2.0], [3.0]];
+/// let trees = Forest::default().fit(rows.view(), &[10.0, 20.0, 30.0, 40.0], None, &mut Watch::none())?;
+/// assert_eq!(trees.roots.len(), 100);
+/// # Ok::<(), kepler_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forest {
+    /// How many trees.
+    pub trees: usize,
+    /// Their shape.
+    pub shape: TreeShape,
+    /// What leaves answer with.
+    pub loss: Loss,
+    /// The share of rows, drawn without replacement, that a tree sees; in (0, 1].
+    pub row_share: f64,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Default for Forest {
+    fn default() -> Self {
+        Self {
+            trees: 100,
+            shape: TreeShape {
+                splits: Splits::Random,
+                ..TreeShape::default()
+            },
+            loss: Loss::Squared,
+            row_share: 1.0,
+            seed: 0,
+        }
+    }
+}
+
+impl Forest {
+    /// Grows the forest on rows of shape (rows, features), with the power of each row in watts and, where rows do not count
+    /// the same, their weights.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for lengths that do not fit, no rows, and settings that make no sense;
+    /// [`Error::Cancelled`].
+    pub fn fit(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        target: &[f64],
+        weight: Option<&[f64]>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Trees> {
+        let weight = checked_weights(rows, target, weight)?;
+        self.shape.check(rows.ncols())?;
+        if self.trees == 0 || !(self.row_share > 0.0 && self.row_share <= 1.0) {
+            return Err(Error::invalid(
+                "forest",
+                "trees must be above 0 and row_share in (0, 1]",
+            ));
+        }
+        let data = TreeRows::new(rows, self.shape.splits)?;
+        let aim = Aim {
+            target,
+            weight: &weight,
+        };
+        let mut trees = Trees::default();
+        let mut scratch = Vec::new();
+        for number in 0..self.trees {
+            watch.report("forest", number as f64 / self.trees as f64)?;
+            let mut rng = Rng::new(self.seed, number as u64);
+            let mut leaf = |rows: &[u32]| match self.loss {
+                Loss::Squared => mean(rows, aim),
+                Loss::Absolute => {
+                    weighted_median(rows, |r| target[r as usize], &weight, &mut scratch)
+                }
+            };
+            let sample = draw(data.len(), self.row_share, &mut rng);
+            let before = trees.value.len();
+            grow(
+                &mut trees, &data, aim, sample, &self.shape, &mut rng, &mut leaf,
+            );
+            for value in &mut trees.value[before..] {
+                *value /= self.trees as f64;
+            }
+        }
+        Ok(trees)
+    }
+}
+
+/// Row numbers of a random share of the rows, without repetition.
+pub(super) fn draw(rows: usize, share: f64, rng: &mut Rng) -> Vec<u32> {
+    let mut all: Vec<u32> = (0..rows).filter_map(|r| u32::try_from(r).ok()).collect();
+    if share < 1.0 {
+        let count = ((rows as f64 * share).round() as usize).clamp(1, rows);
+        rng.choose_front(&mut all, count);
+        all.truncate(count);
+    }
+    all
+}
+
+/// The weighted mean target of some rows.
+pub(super) fn mean(rows: &[u32], aim: Aim<'_>) -> f64 {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for row in rows {
+        sum += aim.weight[*row as usize] * aim.target[*row as usize];
+        weight += aim.weight[*row as usize];
+    }
+    if weight > 0.0 { sum / weight } else { 0.0 }
+}
