@@ -13,6 +13,8 @@ mod knn;
 mod names;
 mod predict;
 mod svr;
+#[cfg(feature = "train")]
+pub mod train;
 mod tree;
 
 use std::sync::Arc;

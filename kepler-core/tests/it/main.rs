@@ -11,3 +11,5 @@ mod model;
 mod parity;
 mod powercap;
 mod procfs;
+#[cfg(feature = "train")]
+mod train_trees;

@@ -69,7 +69,13 @@ impl Boosting {
         let mut scratch = Vec::new();
         let everyone = draw(data.len(), 1.0, &mut Rng::new(0, 0));
         let base = match self.loss {
-            Loss::Squared => mean(&everyone, Aim { target, weight: &weight }),
+            Loss::Squared => mean(
+                &everyone,
+                Aim {
+                    target,
+                    weight: &weight,
+                },
+            ),
             Loss::Absolute => {
                 weighted_median(&everyone, |r| target[r as usize], &weight, &mut scratch)
             }
@@ -83,7 +89,15 @@ impl Boosting {
             watch.report("boosting", number as f64 / self.trees as f64)?;
             let mut rng = Rng::new(self.seed, number as u64);
             let sample = draw(data.len(), share, &mut rng);
-            self.add_tree(&mut trees, &data, &mut left, &weight, sample, &mut rng, &mut scratch);
+            self.add_tree(
+                &mut trees,
+                &data,
+                &mut left,
+                &weight,
+                sample,
+                &mut rng,
+                &mut scratch,
+            );
         }
         Ok(trees)
     }
@@ -102,7 +116,10 @@ impl Boosting {
         let before = trees.value.len();
         let root = match self.loss {
             Loss::Squared => {
-                let aim = Aim { target: left, weight };
+                let aim = Aim {
+                    target: left,
+                    weight,
+                };
                 let shrink = self.shape.shrink;
                 let mut leaf = |rows: &[u32]| {
                     let sum: f64 = rows.iter().map(|r| weight[*r as usize]).sum();
@@ -113,7 +130,10 @@ impl Boosting {
             Loss::Absolute => {
                 // Downhill of |e| is its sign; splits follow it, leaves then answer with the median of what is left.
                 let signs: Vec<f64> = left.iter().map(|e| sign(*e)).collect();
-                let aim = Aim { target: &signs, weight };
+                let aim = Aim {
+                    target: &signs,
+                    weight,
+                };
                 let mut leaf =
                     |rows: &[u32]| weighted_median(rows, |r| left[r as usize], weight, scratch);
                 grow(trees, data, aim, sample, &self.shape, rng, &mut leaf)

@@ -99,7 +99,13 @@ impl Forest {
             let sample = draw(data.len(), self.row_share, &mut rng);
             let before = trees.value.len();
             grow(
-                &mut trees, &data, aim, sample, &self.shape, &mut rng, &mut leaf,
+                &mut trees,
+                &data,
+                aim,
+                sample,
+                &self.shape,
+                &mut rng,
+                &mut leaf,
             );
             for value in &mut trees.value[before..] {
                 *value /= self.trees as f64;

@@ -142,21 +142,13 @@ pub(super) fn grow(
     rng: &mut Rng,
     leaf: &mut dyn FnMut(&[u32]) -> f64,
 ) -> u32 {
-    let inside = |sample: &[u32]| {
-        let mut inside = vec![false; rows.rows];
-        sample.iter().for_each(|r| inside[*r as usize] = true);
-        inside
+    let mut inside = vec![false; rows.rows];
+    sample.iter().for_each(|r| inside[*r as usize] = true);
+    let kept = |order: &Vec<u32>| {
+        let kept = order.iter().copied().filter(|r| inside[*r as usize]);
+        kept.collect()
     };
-    let orders = if rows.sorted.is_empty() {
-        Vec::new()
-    } else {
-        let inside = inside(&sample);
-        let kept = |order: &Vec<u32>| {
-            let kept = order.iter().copied().filter(|r| inside[*r as usize]);
-            kept.collect()
-        };
-        rows.sorted.iter().map(kept).collect()
-    };
+    let orders = rows.sorted.iter().map(kept).collect();
     let features = rows.columns.len();
     let mut grower = Grower {
         rows,
@@ -240,8 +232,6 @@ struct Split {
     score: f64,
     feature: usize,
     threshold: f32,
-    left: f64,
-    right: f64,
 }
 
 impl Grower<'_> {
@@ -283,7 +273,7 @@ impl Grower<'_> {
             }
             if let Some(split) = split {
                 let middle = self.part(node, split);
-                let (left, right) = self.children(node, split, middle, number);
+                let (left, right) = self.children(node, split, middle, number, leaf);
                 open.push(right);
                 open.push(left);
             }
@@ -292,9 +282,16 @@ impl Grower<'_> {
         first
     }
 
-    /// Rows of both children, and their bounds under a monotone constraint: what either side may reach at most or must
-    /// reach at least is half way between their values.
-    fn children(&self, node: Open, split: Split, middle: usize, number: u32) -> (Open, Open) {
+    /// Both children, with their bounds under a monotone constraint: what one side may reach at most and the other must reach
+    /// at least is half way between the values that they would have as leaves.
+    fn children(
+        &self,
+        node: Open,
+        split: Split,
+        middle: usize,
+        number: u32,
+        leaf: &mut dyn FnMut(&[u32]) -> f64,
+    ) -> (Open, Open) {
         let child = |right: bool| Open {
             from: if right { middle } else { node.from },
             to: if right { node.to } else { middle },
@@ -303,13 +300,18 @@ impl Grower<'_> {
             ..node
         };
         let (mut left, mut right) = (child(false), child(true));
-        let half = f64::midpoint(split.left, split.right)
-            .max(node.low)
-            .min(node.high);
-        match self.shape.sign(split.feature) {
-            1 => (left.high, right.low) = (half, half),
-            -1 => (left.low, right.high) = (half, half),
-            _ => {}
+        let sign = self.shape.sign(split.feature);
+        if sign != 0 {
+            let mut value = |of: &Open| leaf(&self.sample[of.from..of.to]);
+            let half = f64::midpoint(value(&left), value(&right));
+            let half = half.max(node.low).min(node.high);
+            let (lower, upper) = if sign > 0 {
+                (&mut left, &mut right)
+            } else {
+                (&mut right, &mut left)
+            };
+            lower.high = half;
+            upper.low = half;
         }
         (left, right)
     }
@@ -322,7 +324,10 @@ impl Grower<'_> {
         let mut all = Sums::default();
         rows.iter().for_each(|row| all.add(self.aim, *row));
         let same = rows.iter().all(|row| {
-            let (a, b) = (self.aim.target[*row as usize], self.aim.target[rows[0] as usize]);
+            let (a, b) = (
+                self.aim.target[*row as usize],
+                self.aim.target[rows[0] as usize],
+            );
             a.total_cmp(&b).is_eq()
         });
         if same {
@@ -359,7 +364,7 @@ impl Grower<'_> {
             left.add(self.aim, pair[0]);
             let (value, next) = (column[pair[0] as usize], column[pair[1] as usize]);
             if value < next && i + 1 >= min_leaf && order.len() - i - 1 >= min_leaf {
-                let found = self.split(node, feature, left, all.less(left));
+                let found = self.split(feature, left, all.less(left));
                 if let Some(found) = found
                     && best.is_none_or(|b| found.score > b.score)
                 {
@@ -386,7 +391,10 @@ impl Grower<'_> {
         let threshold = if threshold >= high { low } else { threshold };
         let mut left = Sums::default();
         let mut count = 0;
-        for row in rows.iter().filter(|row| column[**row as usize] <= threshold) {
+        for row in rows
+            .iter()
+            .filter(|row| column[**row as usize] <= threshold)
+        {
             left.add(self.aim, *row);
             count += 1;
         }
@@ -394,33 +402,23 @@ impl Grower<'_> {
         if count < min_leaf || rows.len() - count < min_leaf {
             return None;
         }
-        let found = self.split(node, feature, left, all.less(left))?;
+        let found = self.split(feature, left, all.less(left))?;
         Some(Split { threshold, ..found })
     }
 
     /// The score of a split into two; `None` where it goes against the feature's monotone sign.
-    fn split(&self, node: Open, feature: usize, left: Sums, right: Sums) -> Option<Split> {
+    fn split(&self, feature: usize, left: Sums, right: Sums) -> Option<Split> {
         let shrink = self.shape.shrink;
-        let bound = |value: f64| value.max(node.low).min(node.high);
-        let (l, r) = (bound(left.value(shrink)), bound(right.value(shrink)));
+        let (l, r) = (left.value(shrink), right.value(shrink));
         let allowed = match self.shape.sign(feature) {
             1 => l <= r,
             -1 => l >= r,
             _ => true,
         };
-        let score = if self.shape.monotone.is_empty() {
-            left.score(shrink) + right.score(shrink)
-        } else {
-            // A held value explains less: 2 v T - v² W, which is T²/W at its best.
-            let held = |v: f64, s: Sums| v * (2.0 * s.target - v * (s.weight + shrink));
-            held(l, left) + held(r, right)
-        };
         allowed.then_some(Split {
-            score,
+            score: left.score(shrink) + right.score(shrink),
             feature,
             threshold: 0.0,
-            left: l,
-            right: r,
         })
     }
 
