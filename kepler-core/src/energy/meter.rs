@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_counter_set_back_by_a_suspend_did_not_wrap() {
-        let mut meter = Meter::new(Some(999_999), 1e6, Watts(100.0));
-        meter.look(Duration::ZERO, 900_000, false);
+        let mut meter = Meter::new(Some(9_999_999), 1e6, Watts(4.0));
+        meter.look(Duration::ZERO, 9_900_000, false);
         assert!(matches!(meter.look(SECOND, 100, true), Reading::Refused));
         assert_eq!(
             joules(&meter.look(2 * SECOND, 1_000_100, true)),
