@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 pub(crate) use crate::note::Note;
 
 pub use node::NodeReader;
@@ -104,6 +104,36 @@ impl Counter {
         Self::Instructions,
         Self::CacheMisses,
     ];
+
+    /// The name of its field in [`Counters`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CpuTime => "cpu_ns",
+            Self::NetTxIrq => "net_tx_irq",
+            Self::NetRxIrq => "net_rx_irq",
+            Self::BlockIrq => "block_irq",
+            Self::PageCacheHits => "page_cache_hits",
+            Self::ContextSwitches => "context_switches",
+            Self::Cycles => "cycles",
+            Self::Instructions => "instructions",
+            Self::CacheMisses => "cache_misses",
+        }
+    }
+}
+
+impl std::str::FromStr for Counter {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|counter| counter.as_str() == name);
+        found.ok_or_else(|| Error::NotFound {
+            what: "counter",
+            name: name.to_owned(),
+            hint: format!("one of {}", Self::ALL.map(Self::as_str).join(", ")),
+        })
+    }
 }
 
 /// Which [`Counters`] a source collects here. A counter outside the set is absent, not 0.
