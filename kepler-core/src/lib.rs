@@ -5,6 +5,8 @@ mod counter;
 pub mod energy;
 mod error;
 mod host;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod model;
 pub mod monitor;
 mod note;

@@ -203,6 +203,18 @@ pub(crate) fn f64_to_count(figure: f64) -> u64 {
     figure as u64
 }
 
+/// Joules or watts as whole millionths, rounded; `None` below 0 and where a float no longer tells millionths apart.
+#[cfg(feature = "metrics")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
+pub(crate) fn micro(value: f64) -> Option<u64> {
+    let scaled = value * 1e6;
+    (0.0..9e15).contains(&scaled).then(|| scaled.round() as u64)
+}
+
 /// Seconds as whole nanoseconds; negative, NaN and infinite become 0.
 #[expect(
     clippy::cast_possible_truncation,

@@ -7,6 +7,8 @@
 
 mod floors;
 mod machine_copy;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod model;
 mod parity;
 mod powercap;

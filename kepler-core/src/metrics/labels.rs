@@ -1,0 +1,242 @@
+//! Label text of workloads, made once per workload and kept while it is seen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::text::label;
+use crate::monitor::{EndedSnapshot, ProcessSnapshot};
+use crate::usage::{Process, ProcessKey};
+use crate::workload::{Container, VirtualMachine, Workload};
+
+/// Active and idle energy, in this order: the modes `dynamic` and `idle`.
+pub(super) type Modes = [f64; 2];
+
+/// The labels of a workload in both generations of names, which overlap: one text, two ranges of it.
+#[derive(Debug)]
+pub(super) struct Labels {
+    text: Box<str>,
+    newer_from: usize,
+    older_to: usize,
+}
+
+impl Labels {
+    pub(super) fn newer(&self) -> &str {
+        &self.text[self.newer_from..]
+    }
+
+    pub(super) fn older(&self) -> &str {
+        &self.text[..self.older_to]
+    }
+
+    fn process(process: &Process, workload: &Workload) -> Self {
+        let pid = process.key.pid.to_string();
+        let exe = process.exe.as_deref().unwrap_or_default();
+        Self::of_process(&pid, &process.comm, exe, workload)
+    }
+
+    /// Ended processes together: those of one name in one container have no pid.
+    pub(super) fn ended(ended: &EndedSnapshot) -> Self {
+        let workload = Workload {
+            container: ended.container.clone(),
+            ..Workload::default()
+        };
+        Self::of_process("", &ended.comm, "", &workload)
+    }
+
+    fn of_process(pid: &str, comm: &str, exe: &str, workload: &Workload) -> Self {
+        let container = workload.container.as_ref().map_or("", |c| &c.id);
+        let vm = workload.vm.as_ref().map_or("", |v| &v.id);
+        let kind = match workload {
+            _ if !container.is_empty() => "container",
+            _ if !vm.is_empty() => "vm",
+            _ => "regular",
+        };
+        Self::join(
+            &[("command", comm)],
+            &[("pid", pid), ("container_id", container), ("vm_id", vm)],
+            &[("comm", comm), ("exe", exe), ("type", kind)],
+        )
+    }
+
+    pub(super) fn container(container: &Container) -> Self {
+        let name = container.name.as_deref().unwrap_or_default();
+        let pod = container.pod_uid.as_deref().unwrap_or_default();
+        Self::join(
+            &[("pod_name", ""), ("container_namespace", "")],
+            &[("container_id", &container.id), ("container_name", name)],
+            &[("runtime", container.runtime.as_str()), ("pod_id", pod)],
+        )
+    }
+
+    pub(super) fn vm(vm: &VirtualMachine) -> Self {
+        Self::join(
+            &[],
+            &[("vm_id", &vm.id)],
+            &[("vm_name", &vm.name), ("hypervisor", vm.hypervisor)],
+        )
+    }
+
+    fn join(older: &[(&str, &str)], both: &[(&str, &str)], newer: &[(&str, &str)]) -> Self {
+        let mut text = String::with_capacity(160);
+        let mut add = |labels: &[(&str, &str)]| {
+            for (name, value) in labels {
+                label(&mut text, name, value);
+            }
+            text.len()
+        };
+        let older_alone = add(older);
+        let older_to = add(both);
+        add(newer);
+        Self {
+            text: text.into(),
+            // The comma after the older ones is theirs.
+            newer_from: if older_alone == 0 { 0 } else { older_alone + 1 },
+            older_to,
+        }
+    }
+}
+
+/// One workload on a page.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Its place in the snapshot.
+    pub(super) index: usize,
+    pub(super) labels: Arc<Labels>,
+    /// Energy of the component `other`.
+    pub(super) other: Modes,
+}
+
+/// The processes of the last page, by pid.
+#[derive(Debug, Default)]
+pub(super) struct ProcessLabels {
+    pages: u64,
+    known: HashMap<u32, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    process: Arc<Process>,
+    workload: Arc<Workload>,
+    labels: Arc<Labels>,
+    other: Modes,
+    page: u64,
+    row: usize,
+}
+
+impl ProcessLabels {
+    /// A row for each process. Of several with one pid (reused while the earlier one is still shown) only the one that
+    /// started last has one: their series would bear the same labels, and a counter that starts anew is understood.
+    pub(super) fn rows(
+        &mut self,
+        processes: &[ProcessSnapshot],
+        other: impl Fn(&ProcessSnapshot) -> Modes,
+    ) -> Vec<Row> {
+        self.pages += 1;
+        let mut rows: Vec<Row> = Vec::with_capacity(processes.len());
+        for (index, snapshot) in processes.iter().enumerate() {
+            let key = snapshot.process.key;
+            let known = match self.known.get_mut(&key.pid) {
+                Some(known) if known.page == self.pages => {
+                    if known.process.key.start_ns > key.start_ns {
+                        continue;
+                    }
+                    known.take(snapshot);
+                    known
+                }
+                Some(known) => {
+                    known.take(snapshot);
+                    known.page = self.pages;
+                    known.row = rows.len();
+                    known
+                }
+                None => self.known.entry(key.pid).or_insert(Known::new(
+                    snapshot,
+                    self.pages,
+                    rows.len(),
+                )),
+            };
+            raise(&mut known.other, other(snapshot));
+            let row = Row {
+                index,
+                labels: Arc::clone(&known.labels),
+                other: known.other,
+            };
+            match rows.get_mut(known.row) {
+                Some(earlier) => *earlier = row,
+                None => rows.push(row),
+            }
+        }
+        self.known.retain(|_, known| known.page == self.pages);
+        rows
+    }
+}
+
+impl Known {
+    fn new(snapshot: &ProcessSnapshot, page: u64, row: usize) -> Self {
+        Self {
+            process: Arc::clone(&snapshot.process),
+            workload: Arc::clone(&snapshot.workload),
+            labels: Arc::new(Labels::process(&snapshot.process, &snapshot.workload)),
+            other: [0.0; 2],
+            page,
+            row,
+        }
+    }
+
+    /// Takes on the process as it is now: a new one with the same pid, or one that called `exec` or moved.
+    fn take(&mut self, snapshot: &ProcessSnapshot) {
+        let same = |key: ProcessKey| key == snapshot.process.key;
+        if Arc::ptr_eq(&self.process, &snapshot.process)
+            && Arc::ptr_eq(&self.workload, &snapshot.workload)
+        {
+            return;
+        }
+        let other = if same(self.process.key) {
+            self.other
+        } else {
+            [0.0; 2]
+        };
+        *self = Self {
+            other,
+            ..Self::new(snapshot, self.page, self.row)
+        };
+    }
+}
+
+/// The highest energy of the component `other` of workloads that are no processes, by their labels.
+#[derive(Debug, Default)]
+pub(super) struct Highest {
+    pages: u64,
+    known: HashMap<Box<str>, (Modes, u64)>,
+}
+
+impl Highest {
+    /// Begins a page.
+    pub(super) fn turn(&mut self) {
+        self.pages += 1;
+    }
+
+    /// The highest so far.
+    pub(super) fn raise(&mut self, labels: &str, now: Modes) -> Modes {
+        if now.iter().all(|joules| *joules <= 0.0) && !self.known.contains_key(labels) {
+            return now;
+        }
+        let (kept, page) = self.known.entry(labels.into()).or_default();
+        *page = self.pages;
+        raise(kept, now);
+        *kept
+    }
+
+    /// Ends a page: what was not on it is forgotten.
+    pub(super) fn forget(&mut self) {
+        let pages = self.pages;
+        self.known.retain(|_, (_, page)| *page == pages);
+    }
+}
+
+/// Keeps the higher of two counts of a mode: a difference of two counters may fall, a counter may not.
+pub(super) fn raise(kept: &mut Modes, now: Modes) {
+    for (kept, now) in kept.iter_mut().zip(now) {
+        *kept = kept.max(now);
+    }
+}

@@ -1,0 +1,347 @@
+//! One scrape: the chosen families of one snapshot, written piece by piece.
+
+use std::sync::Arc;
+
+use super::family::{Component, Family, Group, Level, NodeSeries, Series};
+use super::identity::{Identity, Own};
+use super::labels::{Highest, Labels, Modes, ProcessLabels, Row, raise};
+use super::node::{MODES, Parts, View, modes, node_other, source};
+use super::selection::Selection;
+use super::text::{Format, Value, header, label};
+use crate::host::Host;
+use crate::monitor::{Snapshot, State, WorkloadUsage};
+
+/// What is exported, and what is kept from page to page to make the next one cheap.
+#[derive(Debug)]
+pub struct Exposition {
+    chosen: Arc<Chosen>,
+    host: Host,
+    processes: ProcessLabels,
+    highest: Highest,
+    node_other: Modes,
+}
+
+#[derive(Debug)]
+struct Chosen {
+    families: Vec<&'static Family>,
+    identity: Identity,
+}
+
+impl Exposition {
+    /// An exposition of the families chosen, with the machine's name and processors as `host` tells them.
+    pub fn new(selection: &Selection, host: Host) -> Self {
+        Self {
+            chosen: Arc::new(Chosen {
+                families: selection.families().collect(),
+                identity: Identity::read(&host),
+            }),
+            host,
+            processes: ProcessLabels::default(),
+            highest: Highest::default(),
+            node_other: [0.0; 2],
+        }
+    }
+
+    /// The same with another name of the node than the host's own.
+    #[must_use]
+    pub fn with_node_name(mut self, name: impl Into<String>) -> Self {
+        if let Some(chosen) = Arc::get_mut(&mut self.chosen) {
+            chosen.identity.node_name = name.into();
+        }
+        self
+    }
+
+    /// The page of a snapshot. Counters hold from page to page if the snapshots come in the order they were taken.
+    pub fn page(&mut self, snapshot: &Arc<Snapshot>, format: Format) -> Page {
+        let parts = Parts::of(snapshot);
+        let other = |usage: &WorkloadUsage| parts.other(|place| modes(&usage.energy, place));
+        raise(&mut self.node_other, node_other(snapshot));
+        let shown = |level| self.chosen.families.iter().any(|f| f.level == level);
+        let highest = &mut self.highest;
+        highest.turn();
+        let mut plain = |index, labels: Labels, usage| Row {
+            index,
+            other: highest.raise(labels.newer(), other(usage)),
+            labels: Arc::new(labels),
+        };
+
+        let mut processes = Vec::new();
+        if shown(Level::Process) {
+            processes = self
+                .processes
+                .rows(&snapshot.processes, |p| other(&p.usage));
+            let first = snapshot.processes.len();
+            let ended = snapshot.ended.iter().enumerate();
+            processes.extend(ended.map(|(i, e)| plain(first + i, Labels::ended(e), &e.usage)));
+        }
+        let mut containers = Vec::new();
+        if shown(Level::Container) {
+            let all = snapshot.containers.iter().enumerate();
+            containers
+                .extend(all.map(|(i, c)| plain(i, Labels::container(&c.container), &c.usage)));
+        }
+        let mut vms = Vec::new();
+        if shown(Level::Vm) {
+            let all = snapshot.vms.iter().enumerate();
+            vms.extend(all.map(|(i, v)| plain(i, Labels::vm(&v.vm), &v.usage)));
+        }
+        highest.forget();
+        Page {
+            snapshot: Arc::clone(snapshot),
+            chosen: Arc::clone(&self.chosen),
+            own: Own::read(&self.host),
+            node_other: self.node_other,
+            parts,
+            processes,
+            containers,
+            vms,
+            format,
+            family: 0,
+            row: 0,
+            suffixes: Vec::new(),
+            headed: false,
+        }
+    }
+}
+
+/// One scrape under way.
+#[derive(Debug)]
+pub struct Page {
+    snapshot: Arc<Snapshot>,
+    chosen: Arc<Chosen>,
+    own: Own,
+    node_other: Modes,
+    parts: Parts,
+    processes: Vec<Row>,
+    containers: Vec<Row>,
+    vms: Vec<Row>,
+    format: Format,
+    /// Where it stands: the family, and the workload within it.
+    family: usize,
+    row: usize,
+    /// What follows a workload's own labels in the family under way.
+    suffixes: Vec<String>,
+    /// Whether the family under way has its header.
+    headed: bool,
+}
+
+impl Page {
+    /// The format it is written in.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The snapshot it shows.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Appends the next lines to `out`, `limit` bytes or a few series more. Returns whether there is more to come.
+    pub fn write(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
+        let end = out.len().saturating_add(limit);
+        while let Some(&family) = self.chosen.families.get(self.family) {
+            if out.len() >= end {
+                return true;
+            }
+            if let Series::Node(series) = family.series {
+                self.write_node(family, series, out);
+            } else if !self.write_workloads(family, out, end) {
+                return true;
+            }
+            self.family += 1;
+            self.row = 0;
+            self.headed = false;
+        }
+        if self.format == Format::OpenMetrics {
+            out.extend_from_slice(b"# EOF\n");
+        }
+        false
+    }
+
+    /// All of it at once.
+    pub fn into_text(mut self) -> String {
+        let mut out = Vec::new();
+        self.write(&mut out, usize::MAX);
+        String::from_utf8(out)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    }
+
+    fn write_node(&self, family: &Family, series: NodeSeries, out: &mut Vec<u8>) {
+        let view = View {
+            snapshot: &self.snapshot,
+            identity: &self.chosen.identity,
+            own: &self.own,
+            other: self.node_other,
+        };
+        let mut headed = false;
+        let mut text = String::new();
+        view.write(series, &mut |values, value| {
+            if !value.is_finite() {
+                return;
+            }
+            if !headed {
+                header(out, family, self.format);
+                headed = true;
+            }
+            text.clear();
+            for (name, value) in family.labels.iter().zip(values) {
+                label(&mut text, name, value);
+            }
+            out.extend_from_slice(family.name.as_bytes());
+            if !text.is_empty() {
+                out.push(b'{');
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'}');
+            }
+            out.push(b' ');
+            value.write(out);
+        });
+    }
+
+    /// Writes rows of a family until `end`. Returns whether it is done.
+    fn write_workloads(&mut self, family: &Family, out: &mut Vec<u8>, end: usize) -> bool {
+        if self.row == 0 {
+            self.suffixes = self.suffixes(family);
+        }
+        let rows = match family.level {
+            Level::Process => &self.processes,
+            Level::Container => &self.containers,
+            Level::Vm => &self.vms,
+            Level::Node | Level::Pod => return true,
+        };
+        while let Some(row) = rows.get(self.row) {
+            if out.len() >= end {
+                return false;
+            }
+            let labels = match family.group {
+                Group::Cpu => row.labels.newer(),
+                _ => row.labels.older(),
+            };
+            let headed = &mut self.headed;
+            let put = |suffix: usize, value: Value| {
+                let Some(suffix) = self.suffixes.get(suffix).filter(|_| value.is_finite()) else {
+                    return;
+                };
+                if !*headed {
+                    header(out, family, self.format);
+                    *headed = true;
+                }
+                for part in [family.name, "{", labels, suffix] {
+                    out.extend_from_slice(part.as_bytes());
+                }
+                value.write(out);
+            };
+            let usage = usage(&self.snapshot, family.level, row.index);
+            values(family, usage, row.other, self.parts, &self.snapshot, put);
+            self.row += 1;
+        }
+        true
+    }
+
+    /// What follows the workload's own labels, for each series of one workload; [`values`] counts them in the same order.
+    fn suffixes(&self, family: &Family) -> Vec<String> {
+        let node = [("node_name", self.chosen.identity.node_name.as_str())];
+        let domains = &self.snapshot.node.domains;
+        let states = [State::Running, State::Terminated].map(State::as_str);
+        match family.series {
+            Series::Node(_) => Vec::new(),
+            Series::Joules | Series::Watts => states
+                .iter()
+                .flat_map(|state| domains.iter().map(move |d| (state, d.domain.as_str())))
+                .map(|(state, zone)| suffix(&[("state", state), ("zone", zone), node[0]]))
+                .collect(),
+            // Without the state, so that the series goes on when the process ends.
+            Series::Seconds if family.level == Level::Process => vec![suffix(&node)],
+            Series::Seconds => states
+                .map(|state| suffix(&[("state", state), node[0]]))
+                .into(),
+            Series::Component(component) => {
+                let source = source(&self.snapshot, component);
+                MODES
+                    .map(|mode| suffix(&[("mode", mode), ("source", source)]))
+                    .into()
+            }
+            Series::Count(_) | Series::Milliseconds | Series::Millijoules => {
+                let source = match self.snapshot.sources.usage.as_str() {
+                    "ebpf" => "bpf",
+                    other => other,
+                };
+                vec![suffix(&[("source", source)])]
+            }
+        }
+    }
+}
+
+/// The figures of one workload in a family: each with the place of its suffix.
+fn values(
+    family: &Family,
+    usage: &WorkloadUsage,
+    other: Modes,
+    parts: Parts,
+    snapshot: &Snapshot,
+    mut put: impl FnMut(usize, Value),
+) {
+    let ended = usize::from(usage.state == State::Terminated);
+    let first = ended * snapshot.node.domains.len();
+    let energy = |place| modes(&usage.energy, place);
+    match family.series {
+        Series::Node(_) => {}
+        Series::Joules => {
+            for (place, e) in usage.energy.iter().enumerate() {
+                put(first + place, Value::Energy(e.joules.0));
+            }
+        }
+        Series::Watts => {
+            for (place, e) in usage.energy.iter().enumerate() {
+                if let Some(watts) = e.watts {
+                    put(first + place, Value::Energy(watts.0));
+                }
+            }
+        }
+        Series::Seconds if family.level == Level::Process => {
+            put(0, Value::seconds(usage.counters.cpu_ns));
+        }
+        Series::Seconds => put(ended, Value::seconds(usage.counters.cpu_ns)),
+        Series::Component(component) => {
+            let modes = match component {
+                Component::Other if !parts.has_other() => return,
+                Component::Other => other,
+                Component::Total => parts.total(other, energy),
+                Component::Of(_) => match parts.place(snapshot, component) {
+                    Some(place) => energy(place),
+                    None => return,
+                },
+            };
+            put(0, Value::Energy(modes[0]));
+            put(1, Value::Energy(modes[1]));
+        }
+        Series::Count(counter) => {
+            if snapshot.collected.contains(counter) {
+                put(0, Value::count(usage.counters.get(counter)));
+            }
+        }
+        // Nanoseconds are millionths of milliseconds.
+        Series::Milliseconds => put(0, Value::Fixed(usage.counters.cpu_ns, 6)),
+        Series::Millijoules => put(0, Value::Energy(parts.total(other, energy)[0] * 1e3)),
+    }
+}
+
+fn usage(snapshot: &Snapshot, level: Level, index: usize) -> &WorkloadUsage {
+    match level {
+        Level::Container => &snapshot.containers[index].usage,
+        Level::Vm => &snapshot.vms[index].usage,
+        _ => match index.checked_sub(snapshot.processes.len()) {
+            None => &snapshot.processes[index].usage,
+            Some(ended) => &snapshot.ended[ended].usage,
+        },
+    }
+}
+
+/// Labels that end a series' name, and what leads to its figure.
+fn suffix(labels: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (name, value) in labels {
+        label(&mut text, name, value);
+    }
+    format!(",{text}}} ")
+}
