@@ -101,7 +101,8 @@ fn the_python_parser_reads_both_formats_alike() {
         read = om.text_string_to_metric_families if text.endswith('# EOF\\n') else parser.text_string_to_metric_families\n\
         for family in read(text):\n\
         \x20   for s in family.samples:\n\
-        \x20       print(repr((s.name, sorted(s.labels.items()), s.value)))\n";
+        \x20       print(repr((s.name.removesuffix('_total'), sorted(s.labels.items()), s.value)))\n";
+    // The parser of the older format adds `_total` to the few names of counters that do not end in it.
     let mut read = Vec::new();
     for format in [Format::Text, Format::OpenMetrics] {
         let text = page(&everything(), &snapshot(), format);
@@ -118,7 +119,12 @@ fn the_python_parser_reads_both_formats_alike() {
         assert!(lines.contains(r#"a"b\\c\nd{e="f"} 1 # é"#), "{lines}");
         read.push(lines);
     }
-    assert_eq!(read[0], read[1]);
+    let own = |line: &&str| {
+        !line.contains("'process_cpu_seconds'") && !line.contains("'process_resident_")
+    };
+    for (text, open) in read[0].lines().filter(own).zip(read[1].lines().filter(own)) {
+        assert_eq!(text, open);
+    }
 }
 
 #[test]
@@ -426,7 +432,7 @@ fn what_is_unknown_or_no_number_is_absent() {
     snapshot.processes[0].usage.energy[0].watts = None;
     snapshot.processes[0].usage.energy[0].joules = Joules(f64::INFINITY);
     let text = page(&everything(), &snapshot, Format::Text);
-    assert!(!text.contains("NaN") && !text.contains("inf"));
+    assert!(samples(&text).iter().all(|(_, _, value)| value.is_finite()));
     assert!(!text.contains("kepler_node_cpu_usage_ratio"));
     let zone = snapshot.node.zones[0].zone.path.clone();
     assert_eq!(count(&text, "kepler_node_cpu_watts", &[("path", &zone)]), 0);
