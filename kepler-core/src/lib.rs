@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod model;
 pub mod monitor;
 mod note;
+mod process;
 mod provenance;
 mod units;
 pub mod usage;

@@ -1,8 +1,13 @@
 //! Whose task it is: process to container or virtual machine, told from cgroup paths and command lines.
 
+mod cgroup;
+mod vm;
+
 use std::sync::Arc;
 
 use serde::Serialize;
+
+use crate::process::Process;
 
 /// What brought a container up, as its cgroup path tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -64,6 +69,37 @@ pub struct Workload {
     pub container: Option<Arc<Container>>,
     /// The virtual machine that it is.
     pub vm: Option<Arc<VirtualMachine>>,
-    /// The systemd unit (service or scope) it runs in.
+    /// The systemd unit (service or scope) it runs in: the container's own one inside of a container that has units.
     pub unit: Option<Arc<str>>,
+}
+
+/// What a process belongs to, by its cgroup, executable and command line. A hypervisor in a pod (KubeVirt, Kata) has both a
+/// container and a virtual machine.
+pub fn classify(process: &Process) -> Workload {
+    let place = process.cgroup.as_deref().map(cgroup::parse_path);
+    let place = place.unwrap_or_default();
+    Workload {
+        vm: vm::virtual_machine(process, place.domain.as_deref()).map(Arc::new),
+        container: place.container.map(Arc::new),
+        unit: place.unit,
+    }
+}
+
+/// What the processes of a cgroup belong to, as far as its path tells. Where containers are nested (Docker in Docker, kind)
+/// the deepest wins; its pod is the deepest on the path.
+///
+/// ```
+/// use kepler_core::workload::{Runtime, classify_cgroup};
+///
+/// let id = "8c7d".repeat(16);
+/// let container = classify_cgroup(&format!("/system.slice/docker-{id}.scope")).container.unwrap();
+/// assert_eq!((&*container.id, container.runtime), (&*id, Runtime::Docker));
+/// ```
+pub fn classify_cgroup(path: &str) -> Workload {
+    let place = cgroup::parse_path(path);
+    Workload {
+        container: place.container.map(Arc::new),
+        vm: None,
+        unit: place.unit,
+    }
 }

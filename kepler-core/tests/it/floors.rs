@@ -8,7 +8,7 @@ use kepler_core::Host;
 /// Modules by floor, lowest first. A submodule is named where it stands on another floor than its parent.
 const FLOORS: [&[&str]; 7] = [
     &["units", "error"],
-    &["host", "counter", "note", "provenance"],
+    &["host", "counter", "note", "process", "provenance"],
     &["energy", "usage", "workload", "model"],
     &["modeled", "model::train"],
     &["attribution"],

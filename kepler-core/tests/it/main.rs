@@ -15,3 +15,4 @@ mod powercap;
 mod procfs;
 #[cfg(feature = "train")]
 mod train_trees;
+mod workload;
