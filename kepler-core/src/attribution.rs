@@ -12,6 +12,8 @@
 //! in the residual instead of being spread over those that were seen. Where tasks account for more than was busy (a record
 //! that came late, stolen time inside a task's runtime), every share is scaled down so that they add up to one.
 
+use std::ops::Add;
+
 use serde::Serialize;
 
 use crate::units::{Joules, count_to_f64};
@@ -26,6 +28,17 @@ pub struct Split<T> {
     pub active: T,
     /// What it would have cost without work.
     pub idle: T,
+}
+
+impl<T: Add<Output = T>> Add for Split<T> {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            active: self.active + other.active,
+            idle: self.idle + other.idle,
+        }
+    }
 }
 
 /// What of a domain's active energy no process was charged with, by cause, in joules since the monitor started.
@@ -47,6 +60,15 @@ impl Residual {
     /// All parts together.
     pub fn total(&self) -> Joules {
         self.unnamed + self.lost + self.interrupts + self.refused + self.unexplained
+    }
+
+    /// Adds `other`, part by part.
+    pub fn add(&mut self, other: &Self) {
+        self.unnamed += other.unnamed;
+        self.lost += other.lost;
+        self.interrupts += other.interrupts;
+        self.refused += other.refused;
+        self.unexplained += other.unexplained;
     }
 }
 

@@ -1,15 +1,16 @@
 //! The machine's files: every root the library reads, injectable, and the only file reads of the crate.
 
+mod clock;
 mod kept;
 mod machine;
 
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::error::{Error, Result};
 
+pub(crate) use clock::cpu_time;
 pub use kept::KeptFile;
 pub use machine::MachineSpec;
 
@@ -217,35 +218,6 @@ impl Host {
         let file = open(&path).map_err(|e| Error::read(&path, e))?;
         Ok(KeptFile::new(file, path))
     }
-
-    /// Time since boot, suspend included (`CLOCK_BOOTTIME`): the clock of process start times.
-    pub fn since_boot() -> Duration {
-        clock(libc::CLOCK_BOOTTIME)
-    }
-
-    /// How much of the time since boot this machine was suspended.
-    pub fn suspended() -> Duration {
-        let awake = clock(libc::CLOCK_MONOTONIC);
-        Self::since_boot().saturating_sub(awake)
-    }
-}
-
-#[expect(
-    clippy::cast_sign_loss,
-    clippy::cast_possible_truncation,
-    reason = "time since boot is positive and its nanoseconds are below a billion"
-)]
-fn clock(id: libc::clockid_t) -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    #[expect(unsafe_code, reason = "std has no CLOCK_BOOTTIME")]
-    // SAFETY: the pointer is to a timespec that lives through the call, and the call only writes there.
-    unsafe {
-        libc::clock_gettime(id, &raw mut time);
-    }
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

@@ -1,5 +1,6 @@
 //! What tasks did: CPU time and events per process, from the kernel by eBPF or from `/proc`.
 
+mod clocks;
 mod identity;
 mod node;
 mod procfs;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 pub(crate) use crate::note::Note;
 
 pub use crate::process::{Process, ProcessKey};
+pub(crate) use clocks::{cgroup_cpu_time, group_cpu_time};
 pub use node::NodeReader;
 pub use procfs::Procfs;
 pub use scripted::Scripted;

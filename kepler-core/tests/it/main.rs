@@ -5,11 +5,13 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod attribution;
 mod floors;
 mod machine_copy;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod model;
+mod monitor;
 mod parity;
 mod powercap;
 mod procfs;

@@ -1,0 +1,485 @@
+//! What each workload used since it was first seen: processes, containers, virtual machines, and ended processes together.
+//!
+//! Accounts take *differences* only. A container's total is the sum of what its processes did while they were in it, so it
+//! never falls when one ends, and a process that moves takes no history along.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::units::{Joules, Watts};
+use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
+use crate::workload::{Container, VirtualMachine, Workload, classify};
+
+use super::snapshot::{
+    ContainerSnapshot, EndedSnapshot, ProcessSnapshot, State, VmSnapshot, WorkloadEnergy,
+    WorkloadUsage,
+};
+use super::zones::DomainDelta;
+
+/// How long ended workloads are kept, and how many ended processes have an entry of their own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    pub(super) retention: Duration,
+    pub(super) ended_processes: usize,
+}
+
+/// Names of ended processes that are told apart; later ones go to one entry a container. Bounds what a hostile process can
+/// fill by renaming itself.
+const ENDED_NAMES: usize = 2000;
+const OTHER_NAMES: &str = "(other)";
+
+/// One interval's prices: what a share of the machine costs in each domain.
+pub(super) struct Prices {
+    domains: Vec<DomainDelta>,
+    /// Idle energy a living process, by domain.
+    idle: Vec<Joules>,
+}
+
+impl Prices {
+    pub(super) fn new(domains: Vec<DomainDelta>, living: usize) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a count of processes")]
+        let each = if living > 0 { 1.0 / living as f64 } else { 0.0 };
+        Self {
+            idle: domains.iter().map(|d| d.energy.idle * each).collect(),
+            domains,
+        }
+    }
+}
+
+/// Totals of one workload.
+#[derive(Clone, Debug)]
+struct Account {
+    counters: Counters,
+    energy: Box<[WorkloadEnergy]>,
+    /// The sample that last changed it.
+    sequence: u64,
+}
+
+impl Account {
+    fn new(domains: usize) -> Self {
+        Self {
+            counters: Counters::default(),
+            energy: vec![WorkloadEnergy::default(); domains].into(),
+            sequence: 0,
+        }
+    }
+
+    /// Adds one process's interval. The first addition of a sample starts the interval's power anew.
+    fn charge(
+        &mut self,
+        sequence: u64,
+        delta: &Counters,
+        share: f64,
+        prices: &Prices,
+        living: bool,
+    ) {
+        let fresh = self.sequence != sequence;
+        self.sequence = sequence;
+        self.counters.add(delta);
+        for ((mine, domain), idle) in self
+            .energy
+            .iter_mut()
+            .zip(&prices.domains)
+            .zip(&prices.idle)
+        {
+            mine.joules += domain.energy.active * share;
+            if living {
+                mine.idle += *idle;
+            }
+            let watts = domain.power.map(|p| p.active * share);
+            mine.watts = match (mine.watts, watts) {
+                (Some(before), Some(now)) if !fresh => Some(before + now),
+                (_, now) => now,
+            };
+        }
+    }
+
+    /// Nothing was done in this interval.
+    fn rest(&mut self, prices: &Prices) {
+        for (mine, domain) in self.energy.iter_mut().zip(&prices.domains) {
+            mine.watts = domain.power.map(|_| Watts::ZERO);
+        }
+    }
+
+    fn usage(&self, state: State) -> WorkloadUsage {
+        WorkloadUsage {
+            state,
+            counters: self.counters,
+            energy: self.energy.clone(),
+        }
+    }
+
+    /// Size for ranking: the first domain's energy, CPU time where there is no energy at all.
+    fn size(&self) -> f64 {
+        let joules = self.energy.first().map_or(0.0, |e| e.joules.0);
+        if joules > 0.0 {
+            joules
+        } else {
+            crate::units::ns_to_seconds(self.counters.cpu_ns) * 1e-9
+        }
+    }
+}
+
+struct ProcessAccount {
+    process: Arc<Process>,
+    workload: Arc<Workload>,
+    account: Account,
+    /// What no exported snapshot has shown.
+    unshown: Account,
+    /// The first sample that saw it.
+    first: u64,
+    /// When it was last told of.
+    seen: Duration,
+    ended: Option<Duration>,
+}
+
+struct GroupAccount<T> {
+    what: Arc<T>,
+    account: Account,
+    /// The last sample that saw a living process of it.
+    alive: u64,
+    /// When it last did anything or had a process.
+    touched: Duration,
+}
+
+struct EndedAccount {
+    container: Option<Arc<Container>>,
+    comm: Arc<str>,
+    count: u64,
+    shown: Account,
+    /// Waits until a snapshot showed this entry at 0, so that its growth can be seen.
+    waiting: Account,
+    waiting_count: u64,
+    first: u64,
+    touched: Duration,
+}
+
+/// The accounts of all workloads.
+pub(super) struct Accounts {
+    keep: Keep,
+    domains: usize,
+    processes: HashMap<ProcessKey, ProcessAccount>,
+    containers: HashMap<Arc<str>, GroupAccount<Container>>,
+    vms: HashMap<Arc<str>, GroupAccount<VirtualMachine>>,
+    ended: HashMap<(Option<Arc<str>>, Arc<str>), EndedAccount>,
+    /// The newest sample that an exporter rendered; 0 when nothing exports.
+    exported: u64,
+    sequence: u64,
+}
+
+impl Accounts {
+    pub(super) fn new(keep: Keep, domains: usize) -> Self {
+        Self {
+            keep,
+            domains,
+            processes: HashMap::new(),
+            containers: HashMap::new(),
+            vms: HashMap::new(),
+            ended: HashMap::new(),
+            exported: 0,
+            sequence: 0,
+        }
+    }
+
+    /// Starts the books of one sample. `exported` is the newest sample that was shown to a scraper; 0 when none was.
+    pub(super) fn begin(&mut self, sequence: u64, exported: u64) {
+        self.exported = exported.min(self.sequence);
+        self.sequence = sequence;
+    }
+
+    /// Charges one process and what it belongs to.
+    pub(super) fn charge(
+        &mut self,
+        usage: &ProcessUsage,
+        share: f64,
+        prices: &Prices,
+        now: Duration,
+    ) {
+        let sequence = self.sequence;
+        let domains = self.domains;
+        let mine = match self.processes.entry(usage.process.key) {
+            Entry::Occupied(entry) => {
+                let mine = entry.into_mut();
+                if !Arc::ptr_eq(&mine.process, &usage.process) {
+                    if mine.process.cgroup != usage.process.cgroup
+                        || mine.process.command != usage.process.command
+                        || mine.process.exe != usage.process.exe
+                    {
+                        mine.workload = Arc::new(classify(&usage.process));
+                    }
+                    mine.process = usage.process.clone();
+                }
+                mine
+            }
+            Entry::Vacant(entry) => entry.insert(ProcessAccount {
+                process: usage.process.clone(),
+                workload: Arc::new(classify(&usage.process)),
+                account: Account::new(domains),
+                unshown: Account::new(domains),
+                first: sequence,
+                seen: now,
+                ended: None,
+            }),
+        };
+        let living = !usage.ended;
+        mine.seen = now;
+        mine.ended = usage.ended.then_some(now);
+        if self.exported > 0 && mine.unshown.sequence <= self.exported {
+            mine.unshown = Account::new(domains);
+        }
+        mine.account
+            .charge(sequence, &usage.delta, share, prices, living);
+        mine.unshown
+            .charge(sequence, &usage.delta, share, prices, living);
+        if !living {
+            mine.account.rest(prices);
+        }
+        if let Some(container) = &mine.workload.container {
+            let group = group(
+                &mut self.containers,
+                &container.id,
+                container,
+                domains,
+                sequence,
+            );
+            group
+                .account
+                .charge(sequence, &usage.delta, share, prices, living);
+            group.touch(sequence, now, living);
+        }
+        if let Some(vm) = &mine.workload.vm {
+            let group = group(&mut self.vms, &vm.id, vm, domains, sequence);
+            group
+                .account
+                .charge(sequence, &usage.delta, share, prices, living);
+            group.touch(sequence, now, living);
+        }
+    }
+
+    /// Charges a container with what its processes did whose names were lost.
+    pub(super) fn charge_container(
+        &mut self,
+        container: &Arc<Container>,
+        delta: &Counters,
+        share: f64,
+        prices: &Prices,
+        now: Duration,
+    ) {
+        let (sequence, domains) = (self.sequence, self.domains);
+        let group = group(
+            &mut self.containers,
+            &container.id,
+            container,
+            domains,
+            sequence,
+        );
+        group.account.charge(sequence, delta, share, prices, false);
+        group.touch(sequence, now, false);
+    }
+
+    /// Closes the books of one sample: rests what did nothing, keeps the largest ended processes, folds the others, drops
+    /// what ended longer than the retention ago.
+    pub(super) fn close(&mut self, prices: &Prices, now: Duration) {
+        let sequence = self.sequence;
+        self.show_waiting();
+        let retention = self.keep.retention;
+        for mine in self.processes.values_mut() {
+            if mine.account.sequence != sequence {
+                mine.account.rest(prices);
+                // Its source forgot it without a word of its end.
+                if mine.ended.is_none() && now.saturating_sub(mine.seen) > retention {
+                    mine.ended = Some(mine.seen);
+                }
+            }
+        }
+        self.fold_ended(prices, now);
+        let old = |touched: Duration| now.saturating_sub(touched) > retention;
+        self.containers
+            .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
+        self.vms
+            .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
+        self.ended.retain(|_, e| !old(e.touched));
+    }
+
+    /// What waits in entries that a rendered snapshot has shown at 0 becomes visible.
+    fn show_waiting(&mut self) {
+        let (exported, domains) = (self.exported, self.domains);
+        for entry in self.ended.values_mut() {
+            if entry.waiting_count > 0 && (exported == 0 || entry.first <= exported) {
+                let waiting = std::mem::replace(&mut entry.waiting, Account::new(domains));
+                entry.shown.absorb(&waiting);
+                entry.count += std::mem::take(&mut entry.waiting_count);
+            }
+        }
+    }
+
+    fn fold_ended(&mut self, prices: &Prices, now: Duration) {
+        let retention = self.keep.retention;
+        let exported = self.exported;
+        let mut fold: Vec<ProcessKey> = Vec::new();
+        let mut kept: Vec<(f64, ProcessKey)> = Vec::new();
+        for (key, mine) in &self.processes {
+            let Some(ended) = mine.ended else { continue };
+            let never_shown = exported > 0 && mine.first > exported;
+            if never_shown || now.saturating_sub(ended) > retention {
+                fold.push(*key);
+            } else {
+                kept.push((mine.account.size(), *key));
+            }
+        }
+        if kept.len() > self.keep.ended_processes {
+            kept.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            fold.extend(kept.drain(self.keep.ended_processes..).map(|(_, key)| key));
+        }
+        for key in fold {
+            if let Some(mine) = self.processes.remove(&key) {
+                self.fold(&mine, now);
+            }
+        }
+        for entry in self.ended.values_mut() {
+            entry.shown.rest(prices);
+        }
+    }
+
+    fn fold(&mut self, mine: &ProcessAccount, now: Duration) {
+        let expired = mine
+            .ended
+            .is_some_and(|e| now.saturating_sub(e) > self.keep.retention);
+        let shown_all = self.exported > 0 && mine.unshown.sequence <= self.exported;
+        if shown_all || (expired && mine.unshown.counters == Counters::default()) {
+            return;
+        }
+        let container = mine.workload.container.clone();
+        let id = container.as_ref().map(|c| c.id.clone());
+        let mut comm = mine.process.comm.clone();
+        if self.ended.len() >= ENDED_NAMES && !self.ended.contains_key(&(id.clone(), comm.clone()))
+        {
+            comm = OTHER_NAMES.into();
+        }
+        let (domains, first) = (self.domains, self.sequence);
+        let entry = self
+            .ended
+            .entry((id, comm.clone()))
+            .or_insert_with(|| EndedAccount {
+                container,
+                comm,
+                count: 0,
+                shown: Account::new(domains),
+                waiting: Account::new(domains),
+                waiting_count: 0,
+                first,
+                touched: now,
+            });
+        entry.touched = now;
+        if self.exported == 0 || entry.first <= self.exported {
+            entry.shown.absorb(&mine.unshown);
+            entry.count += 1;
+        } else {
+            entry.waiting.absorb(&mine.unshown);
+            entry.waiting_count += 1;
+        }
+    }
+
+    pub(super) fn processes(&self) -> Vec<ProcessSnapshot> {
+        self.processes
+            .values()
+            .map(|mine| ProcessSnapshot {
+                process: mine.process.clone(),
+                workload: mine.workload.clone(),
+                usage: mine.account.usage(state(mine.ended.is_none())),
+            })
+            .collect()
+    }
+
+    pub(super) fn containers(&self) -> Vec<ContainerSnapshot> {
+        self.containers
+            .values()
+            .map(|g| ContainerSnapshot {
+                container: g.what.clone(),
+                usage: g.account.usage(state(g.alive == self.sequence)),
+            })
+            .collect()
+    }
+
+    pub(super) fn vms(&self) -> Vec<VmSnapshot> {
+        self.vms
+            .values()
+            .map(|g| VmSnapshot {
+                vm: g.what.clone(),
+                usage: g.account.usage(state(g.alive == self.sequence)),
+            })
+            .collect()
+    }
+
+    pub(super) fn ended(&self) -> Vec<EndedSnapshot> {
+        self.ended
+            .values()
+            .map(|e| EndedSnapshot {
+                container: e.container.clone(),
+                comm: e.comm.clone(),
+                count: e.count,
+                usage: e.shown.usage(State::Terminated),
+            })
+            .collect()
+    }
+}
+
+impl Account {
+    fn absorb(&mut self, other: &Self) {
+        self.counters.add(&other.counters);
+        for (mine, theirs) in self.energy.iter_mut().zip(&other.energy) {
+            mine.joules += theirs.joules;
+            mine.idle += theirs.idle;
+        }
+    }
+}
+
+impl<T> GroupAccount<T> {
+    fn touch(&mut self, sequence: u64, now: Duration, living: bool) {
+        self.touched = now;
+        if living {
+            self.alive = sequence;
+        }
+    }
+
+    /// Rests what did nothing in this sample; whether it lives.
+    fn settle(&mut self, sequence: u64, prices: &Prices) -> bool {
+        if self.account.sequence != sequence {
+            self.account.rest(prices);
+        }
+        self.alive == sequence
+    }
+}
+
+fn group<'a, T>(
+    groups: &'a mut HashMap<Arc<str>, GroupAccount<T>>,
+    id: &Arc<str>,
+    what: &Arc<T>,
+    domains: usize,
+    sequence: u64,
+) -> &'a mut GroupAccount<T> {
+    if !groups.contains_key(id) {
+        groups.insert(
+            id.clone(),
+            GroupAccount {
+                what: what.clone(),
+                account: Account::new(domains),
+                alive: sequence.saturating_sub(1),
+                touched: Duration::ZERO,
+            },
+        );
+    }
+    groups
+        .get_mut(id)
+        .expect("inserted above when it was missing")
+}
+
+fn state(living: bool) -> State {
+    if living {
+        State::Running
+    } else {
+        State::Terminated
+    }
+}

@@ -1,0 +1,173 @@
+//! The raw totals of every zone: what its meter gave since it was opened. Shared by a monitor and its measurements, which
+//! each look at differences between two of their own readings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::energy::{Domain, EnergySource, Reading, Zone};
+use crate::host::Host;
+use crate::provenance::Provenance;
+use crate::units::Joules;
+
+/// Energy sources with the running totals of their zones. Each domain is read from one source: the first that has it.
+pub(super) struct Book {
+    sources: Vec<Source>,
+    zones: Vec<ZoneTotal>,
+    domains: Vec<Domain>,
+    readings: Vec<Reading>,
+}
+
+/// A source and, for each of its zones, where it stands in the book.
+struct Source {
+    meter: Meter,
+    slots: Vec<Option<usize>>,
+}
+
+/// A meter, or the model that stands in for one.
+pub(super) enum Meter {
+    /// Hardware, or a script.
+    Measured(Box<dyn EnergySource>),
+}
+
+/// One zone's running total.
+#[derive(Clone)]
+pub(super) struct ZoneTotal {
+    pub(super) zone: Arc<Zone>,
+    /// Its place in [`Book::domains`].
+    pub(super) domain: usize,
+    /// Energy since the book was opened; never falls.
+    pub(super) joules: Joules,
+    /// When the meter was last read well; `None` before the baseline.
+    pub(super) at: Option<Duration>,
+    pub(super) provenance: Arc<Provenance>,
+    pub(super) failures: u64,
+    pub(super) refused: u64,
+    pub(super) ambiguous: u64,
+}
+
+impl Meter {
+    fn source(&self) -> &dyn EnergySource {
+        match self {
+            Self::Measured(source) => source.as_ref(),
+        }
+    }
+
+    fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
+        match self {
+            Self::Measured(source) => source.read(now, readings),
+        }
+    }
+}
+
+impl Book {
+    pub(super) fn new(meters: Vec<Meter>) -> Self {
+        let mut domains: Vec<Domain> = Vec::new();
+        // (source, zone of the source, the zone): those of a domain that no earlier source has.
+        let mut chosen: Vec<(usize, usize, Zone)> = Vec::new();
+        for (s, meter) in meters.iter().enumerate() {
+            let zones = meter.source().zones();
+            let fresh = |zone: &Zone| !domains.contains(&zone.domain);
+            chosen.extend(
+                zones
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, z)| fresh(z))
+                    .map(|(z, zone)| (s, z, zone.clone())),
+            );
+            domains.extend(zones.iter().map(|z| z.domain));
+        }
+        domains.sort_unstable();
+        domains.dedup();
+        let mut sources: Vec<Source> = meters
+            .into_iter()
+            .map(|meter| Source {
+                slots: vec![None; meter.source().zones().len()],
+                meter,
+            })
+            .collect();
+        let mut zones = Vec::with_capacity(chosen.len());
+        for (s, z, zone) in chosen {
+            sources[s].slots[z] = Some(zones.len());
+            zones.push(ZoneTotal {
+                domain: domains.partition_point(|d| *d < zone.domain),
+                provenance: Arc::new(sources[s].meter.source().provenance(z)),
+                zone: Arc::new(zone),
+                joules: Joules::ZERO,
+                at: None,
+                failures: 0,
+                refused: 0,
+                ambiguous: 0,
+            });
+        }
+        Self {
+            sources,
+            zones,
+            domains,
+            readings: Vec::new(),
+        }
+    }
+
+    /// Whether all figures come from a model.
+    pub(super) fn is_modeled(&self) -> bool {
+        false
+    }
+
+    /// The domains that are read, in the order of [`Domain`].
+    pub(super) fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+
+    /// Every zone as of the last reading.
+    pub(super) fn zones(&self) -> &[ZoneTotal] {
+        &self.zones
+    }
+
+    /// Names of the sources that give at least one zone.
+    pub(super) fn names(&self) -> Vec<String> {
+        let in_use = self
+            .sources
+            .iter()
+            .filter(|s| s.slots.iter().any(Option::is_some));
+        in_use.map(|s| s.meter.source().name().to_owned()).collect()
+    }
+
+    /// Reads every zone and books what came.
+    pub(super) fn read(&mut self) {
+        for source in &mut self.sources {
+            let now = Host::since_boot();
+            source.meter.read(now, &mut self.readings);
+            let meter = source.meter.source();
+            for (z, reading) in self.readings.drain(..).enumerate() {
+                let Some(slot) = source.slots.get(z).copied().flatten() else {
+                    continue;
+                };
+                let zone = &mut self.zones[slot];
+                zone.book(&reading, now);
+                let provenance = meter.provenance(z);
+                if *zone.provenance != provenance {
+                    zone.provenance = Arc::new(provenance);
+                }
+            }
+        }
+    }
+}
+
+impl ZoneTotal {
+    fn book(&mut self, reading: &Reading, now: Duration) {
+        match reading {
+            Reading::Baseline => self.at = Some(now),
+            Reading::Energy {
+                joules, ambiguous, ..
+            } => {
+                self.joules += *joules;
+                self.at = Some(now);
+                self.ambiguous += u64::from(*ambiguous);
+            }
+            Reading::Refused => {
+                self.refused += 1;
+                self.at = Some(now);
+            }
+            Reading::Failed(_) => self.failures += 1,
+        }
+    }
+}

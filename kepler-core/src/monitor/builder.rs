@@ -1,0 +1,252 @@
+//! What a monitor watches and with what.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use crate::attribution::{Residual, Shares};
+use crate::energy::{Domain, EnergySource, Powercap, Scripted};
+use crate::error::Result;
+use crate::host::Host;
+use crate::note::Note;
+use crate::units::Watts;
+use crate::usage::{
+    Counter, CounterSet, Counters, NodeReader, NodeUsage, Procfs, Usage, UsageSource,
+};
+
+use super::Monitor;
+use super::accounts::{Accounts, Keep};
+use super::book::{Book, Meter};
+use super::measure::EnergyMeter;
+use super::snapshot::Sources;
+use super::zones::Zones;
+
+/// Where usage comes from.
+#[derive(Default)]
+pub enum UsageChoice {
+    /// eBPF where the kernel allows it, else `/proc`.
+    #[default]
+    Auto,
+    /// eBPF or an error.
+    Ebpf,
+    /// `/proc`, which needs no privilege.
+    Procfs,
+    /// A source of the caller's, such as a scripted one.
+    Source(Box<dyn UsageSource>),
+}
+
+/// Options of a [`Monitor`]. Every option has a default that works on any machine.
+pub struct MonitorBuilder {
+    host: Host,
+    usage: UsageChoice,
+    counters: CounterSet,
+    energy: Option<Vec<Box<dyn EnergySource>>>,
+    rapl_perf: bool,
+    rapl_msr: bool,
+    retention: Duration,
+    ended_limit: usize,
+}
+
+const RETENTION: Duration = Duration::from_secs(600);
+const ENDED_LIMIT: usize = 500;
+
+impl Default for MonitorBuilder {
+    fn default() -> Self {
+        Self {
+            host: Host::default(),
+            usage: UsageChoice::Auto,
+            counters: CounterSet::EMPTY.with(Counter::CpuTime),
+            energy: None,
+            rapl_perf: false,
+            rapl_msr: false,
+            retention: RETENTION,
+            ended_limit: ENDED_LIMIT,
+        }
+    }
+}
+
+impl MonitorBuilder {
+    /// The machine: roots other than `/proc` and `/sys`, for containers and tests.
+    #[must_use]
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// Where usage comes from; by default eBPF where the kernel allows it, else `/proc`.
+    #[must_use]
+    pub fn usage(mut self, usage: UsageChoice) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    /// Counters wanted beyond CPU time. Their kernel hooks attach only then; one that cannot be had is told in
+    /// [`Monitor::sources`].
+    #[must_use]
+    pub fn counters(mut self, counters: CounterSet) -> Self {
+        self.counters = self.counters.union(counters);
+        self
+    }
+
+    /// Energy sources of the caller's instead of those of the host; each domain is read from the first that has it.
+    #[must_use]
+    pub fn energy(mut self, sources: Vec<Box<dyn EnergySource>>) -> Self {
+        self.energy = Some(sources);
+        self
+    }
+
+    /// A scripted meter of constant power, for tests and demonstrations: package 20 W, core 12 W, dram 4 W.
+    #[must_use]
+    pub fn fake(self) -> Self {
+        let watts = [
+            (Domain::Package, 20.0),
+            (Domain::Core, 12.0),
+            (Domain::Dram, 4.0),
+        ];
+        let meter = Scripted::constant(&watts.map(|(domain, watts)| (domain, Watts(watts))));
+        self.energy(vec![Box::new(meter)])
+    }
+
+    /// Reads RAPL by perf events where powercap cannot be read.
+    #[must_use]
+    pub fn rapl_perf(mut self, on: bool) -> Self {
+        self.rapl_perf = on;
+        self
+    }
+
+    /// Reads RAPL by model-specific registers where nothing else can be read.
+    #[must_use]
+    pub fn rapl_msr(mut self, on: bool) -> Self {
+        self.rapl_msr = on;
+        self
+    }
+
+    /// How long ended workloads keep their totals; 10 minutes by default.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// How many ended processes keep an entry of their own, the largest first; 500 by default. The others are told
+    /// together, by container and name.
+    #[must_use]
+    pub fn ended_limit(mut self, processes: usize) -> Self {
+        self.ended_limit = processes;
+        self
+    }
+
+    /// Opens the sources.
+    ///
+    /// # Errors
+    /// When the usage source that was asked for does not work here, or `/proc` cannot be read. A machine without any meter
+    /// is no error: its energy is modeled.
+    pub fn build(mut self) -> Result<Monitor> {
+        let mut notes = Vec::new();
+        let meter = self.open_meter(&mut notes)?;
+        let usage_source = open_usage(&self.host, self.usage, self.counters, &mut notes)?;
+        let (domains, energy) = meter.with_book(|book| (book.domains().to_vec(), book.names()));
+        let sources = Sources {
+            energy,
+            usage: usage_source.name().to_owned(),
+            notes,
+        };
+        let keep = Keep {
+            retention: self.retention,
+            ended_processes: self.ended_limit,
+        };
+        Ok(Monitor {
+            usage_source,
+            usage: Usage::default(),
+            zones: Zones::default(),
+            meter,
+            shares: Shares::default(),
+            accounts: Accounts::new(keep, domains.len()),
+            residuals: vec![Residual::default(); domains.len()],
+            domains,
+            busy: Duration::ZERO,
+            counters: Counters::default(),
+            sequence: 0,
+            last: None,
+            sources: Arc::new(sources),
+            exported: Arc::new(AtomicU64::new(0)),
+            process: std::process::id(),
+        })
+    }
+
+    /// Opens the energy sources alone, to measure blocks of code and commands. Costs nothing until it is asked.
+    ///
+    /// # Errors
+    /// When `/proc/stat` cannot be read.
+    pub fn meter(mut self) -> Result<EnergyMeter> {
+        self.open_meter(&mut Vec::new())
+    }
+
+    fn open_meter(&mut self, notes: &mut Vec<Note>) -> Result<EnergyMeter> {
+        let meters = self.meters(notes);
+        let mut node = NodeUsage::default();
+        NodeReader::open(&self.host)?.read(Host::since_boot(), &mut node)?;
+        let mut book = Book::new(meters);
+        book.read();
+        Ok(EnergyMeter::new(book, self.host.clone(), node.cpus))
+    }
+
+    /// The meters of the host; the power model where there is none.
+    fn meters(&mut self, notes: &mut Vec<Note>) -> Vec<Meter> {
+        let measured = self
+            .energy
+            .take()
+            .unwrap_or_else(|| match Powercap::open(&self.host) {
+                Ok(powercap) => vec![Box::new(powercap) as Box<dyn EnergySource>],
+                Err(error) => {
+                    notes.push(Note::off("rapl-powercap", &error, ""));
+                    Vec::new()
+                }
+            });
+        measured.into_iter().map(Meter::Measured).collect()
+    }
+}
+
+fn open_usage(
+    host: &Host,
+    choice: UsageChoice,
+    counters: CounterSet,
+    notes: &mut Vec<Note>,
+) -> Result<Box<dyn UsageSource>> {
+    let ebpf = |notes: &mut Vec<Note>| -> Result<Box<dyn UsageSource>> {
+        let source = open_ebpf(host, counters)?;
+        notes.extend(source.notes());
+        Ok(source)
+    };
+    let procfs = |notes: &mut Vec<Note>| -> Result<Box<dyn UsageSource>> {
+        let source = Procfs::open(host)?;
+        notes.extend(source.notes());
+        Ok(Box::new(source))
+    };
+    match choice {
+        UsageChoice::Source(source) => {
+            notes.extend(source.notes());
+            Ok(source)
+        }
+        UsageChoice::Ebpf => ebpf(notes),
+        UsageChoice::Procfs => procfs(notes),
+        UsageChoice::Auto => match ebpf(notes) {
+            Ok(source) => Ok(source),
+            Err(error) => {
+                notes.push(Note::off("ebpf", &error, EBPF_HINT));
+                procfs(notes)
+            }
+        },
+    }
+}
+
+fn open_ebpf(_: &Host, _: CounterSet) -> Result<Box<dyn UsageSource>> {
+    Err(crate::error::Error::Unsupported {
+        what: "eBPF".into(),
+        why: "this build leaves it out".into(),
+        hint: "build with the feature `ebpf`".into(),
+    })
+}
+
+const EBPF_HINT: &str =
+    "run as root, or give the program CAP_BPF and CAP_PERFMON; /proc is used instead";
