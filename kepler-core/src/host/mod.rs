@@ -1,6 +1,7 @@
 //! The machine's files: every root the library reads, injectable, and the only file reads of the crate.
 
 mod clock;
+mod cpuinfo;
 mod kept;
 mod machine;
 

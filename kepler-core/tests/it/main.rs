@@ -7,6 +7,7 @@
 
 mod attribution;
 mod floors;
+mod machine;
 mod machine_copy;
 #[cfg(feature = "metrics")]
 mod metrics;
