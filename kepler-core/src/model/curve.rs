@@ -52,6 +52,19 @@ impl Curve {
         expect_length("curve weights", self.weights.len(), self.shape.weights())
     }
 
+    /// The same curve over `z / ratio`: its input is `ratio` times as large.
+    pub(super) fn stretched(mut self, ratio: f64) -> Self {
+        match (self.shape, self.weights.as_mut_slice()) {
+            (CurveShape::Exponential | CurveShape::Logarithmic, [_, b, _]) => *b *= ratio,
+            (CurveShape::Logistic, [_, m, k, _]) if ratio.is_normal() => {
+                *m /= ratio;
+                *k *= ratio;
+            }
+            _ => {}
+        }
+        self
+    }
+
     pub(super) fn eval(&self, z: &Columns<'_>, out: &mut [f64]) {
         let rows = out.iter_mut().zip(z.column(self.input));
         match (self.shape, self.weights.as_slice()) {

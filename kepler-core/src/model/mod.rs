@@ -2,20 +2,31 @@
 //!
 //! A [`PowerModel`] is plain data ([`ModelFile`]) that was checked. Its features have names; rows are bound to them by name.
 
+mod archive;
 mod card;
 mod columns;
 mod curve;
+mod database;
 mod estimator;
 mod feature;
 mod format;
 mod interval;
 mod knn;
+mod load;
 mod names;
+mod node_index;
+mod pickle;
+mod pickle_array;
 mod predict;
+mod registry;
+mod scikit;
+mod spec;
 mod svr;
 #[cfg(feature = "train")]
 pub mod train;
 mod tree;
+mod weights;
+mod xgboost;
 
 use std::sync::Arc;
 
@@ -31,7 +42,10 @@ pub use format::{ComponentModel, Format, ModelFile};
 pub use interval::{Basis, Interval, ResidualStep, Residuals};
 pub use knn::NearestNeighbors;
 pub use names::{Component, EnergySourceName, OutputType};
+pub use node_index::{NodeIndex, NodeType};
 pub use predict::{Binding, Prediction, Predictions};
+pub use registry::{ModelEntry, ModelRegistry};
+pub use spec::SpecRecord;
 pub use svr::SupportVectors;
 pub use tree::Trees;
 

@@ -121,6 +121,21 @@ impl TreePlan {
     }
 }
 
+/// The single-precision threshold that says of every single-precision number what `number <= threshold` says.
+pub(super) fn at_most(threshold: f64) -> f32 {
+    let rounded = single(threshold);
+    if f64::from(rounded) > threshold {
+        rounded.next_down()
+    } else {
+        rounded
+    }
+}
+
+/// The threshold that says by `<=` what `number < threshold` says.
+pub(super) fn below(threshold: f32) -> f32 {
+    threshold.next_down()
+}
+
 /// Rounds to single precision, as the original rounds the inputs of its trees.
 #[expect(
     clippy::cast_possible_truncation,

@@ -13,9 +13,11 @@ mod machine_copy;
 mod metrics;
 mod model;
 mod monitor;
+mod model_database;
 mod parity;
 mod powercap;
 mod procfs;
+mod shared;
 #[cfg(feature = "train")]
 mod train_trees;
 mod workload;

@@ -47,6 +47,7 @@ fn every_kind() -> ModelFile {
                 0.1,
                 Estimator::NearestNeighbors(NearestNeighbors {
                     neighbors: 1,
+                    leaf: None,
                     rows: vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0],
                     targets: vec![1.0, 1.0 / 3.0],
                 }),
