@@ -8,6 +8,7 @@ mod host;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod model;
+pub mod modeled;
 pub mod monitor;
 mod note;
 mod process;

@@ -7,6 +7,7 @@ mod card;
 mod columns;
 mod curve;
 mod database;
+pub mod embedded;
 mod estimator;
 mod feature;
 mod format;

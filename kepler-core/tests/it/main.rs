@@ -6,14 +6,16 @@
 )]
 
 mod attribution;
+mod defaults;
 mod floors;
 mod machine;
 mod machine_copy;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod model;
-mod monitor;
 mod model_database;
+mod modeled;
+mod monitor;
 mod parity;
 mod powercap;
 mod procfs;
