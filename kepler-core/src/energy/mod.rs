@@ -1,8 +1,11 @@
 //! Where energy is measured: hardware meters behind one trait.
 
+mod hwmon;
 mod meter;
+mod open;
 mod rapl;
 mod scripted;
+mod suspends;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +16,9 @@ use crate::error::Error;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Microjoules};
 
-pub use rapl::Powercap;
+pub use hwmon::Hwmon;
+pub use open::{Meters, Rapl, open};
+pub use rapl::{Msr, Perf, PerfEvent, Powercap};
 pub use scripted::Scripted;
 
 /// The kind of a zone. Kinds overlap (psys contains package, package contains core), so figures of different kinds are

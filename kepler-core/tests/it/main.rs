@@ -8,6 +8,7 @@
 mod attribution;
 mod defaults;
 mod floors;
+mod hwmon;
 mod machine;
 mod machine_copy;
 #[cfg(feature = "metrics")]
@@ -17,8 +18,10 @@ mod model_database;
 mod modeled;
 mod monitor;
 mod parity;
+mod perf_events;
 mod powercap;
 mod procfs;
+mod registers;
 mod shared;
 #[cfg(feature = "train")]
 mod train_trees;

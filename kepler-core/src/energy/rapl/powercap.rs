@@ -9,6 +9,7 @@ use crate::energy::rapl::cpu::{Cpu, Vendor};
 use crate::energy::rapl::discover::{Found, discover};
 use crate::energy::rapl::limits;
 use crate::energy::rapl::name::ZoneName;
+use crate::energy::suspends::Suspends;
 use crate::energy::{Domain, EnergySource, Reading, Zone};
 use crate::error::{Error, Result};
 use crate::host::{Host, KeptFile};
@@ -38,8 +39,7 @@ pub struct Powercap {
     host: Host,
     zones: Vec<Zone>,
     counters: Vec<Counter>,
-    /// `/sys/power/suspend_stats/success`, where the kernel has it (since 5.3).
-    suspends: Option<KeptFile>,
+    suspends: Suspends,
     one_core: bool,
     notes: Vec<Note>,
 }
@@ -81,7 +81,7 @@ impl Powercap {
         let has_core = zones.iter().any(|z| z.domain == Domain::Core);
         Ok(Self {
             one_core: has_core && Cpu::read(host).is_ok_and(|cpu| cpu.vendor == Vendor::Amd),
-            suspends: host.open(host.sys("power/suspend_stats/success")).ok(),
+            suspends: Suspends::open(host),
             host: host.clone(),
             zones,
             counters,
@@ -118,9 +118,9 @@ impl EnergySource for Powercap {
 
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
         readings.clear();
-        let suspends = self.suspends.as_mut().and_then(|f| f.number().ok());
+        let suspends = self.suspends.count();
         for counter in &mut self.counters {
-            readings.push(counter.read(&self.host, now, suspends.unwrap_or(0)));
+            readings.push(counter.read(&self.host, now, suspends));
         }
     }
 }
