@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/* The kernel side: reads what the scheduler counts anyway, and adds hooks only for what is asked for. */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "kepler.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Set before loading. */
+const volatile __u32 pid_level = 0;    /* depth of the reader's pid namespace; 0 is the initial one */
+const volatile __u32 controller = 0;   /* whose cgroups are told: 0 the unified hierarchy's, 1 cpu, 2 memory, 3 pids */
+const volatile __s32 hierarchy_id = 0; /* the number of that hierarchy */
+const volatile __u32 ring_half = 0;    /* half the bytes of `exits` */
+const volatile __u32 events_on = 0;    /* whether `task_events` is in use */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} exits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 17);
+} mkdirs SEC(".maps");
+
+/* What found no room in `exits`, by cgroup. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct kepler_total);
+} dropped SEC(".maps");
+
+/* 0: what found no room in `dropped` either; 1: everything that found no room in `exits`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct kepler_total);
+} lost SEC(".maps");
+
+/* Belongs to the task itself: no table that fills up, no pid that is reused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct kepler_events);
+} task_events SEC(".maps");
+
+/* The whole machine's, the idle tasks' included. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kepler_events);
+} node_events SEC(".maps");
+
+static __always_inline __u64 cgroup_of(struct task_struct *task)
+{
+	struct css_set *set = task->cgroups;
+	__u32 id;
+
+	switch (controller) {
+	case 0:
+		return set->dfl_cgrp->kn->id;
+	case 1:
+		id = bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id);
+		break;
+	case 2:
+		id = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+		break;
+	default:
+		id = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
+	}
+
+	struct cgroup_subsys_state *css = 0;
+
+	bpf_core_read(&css, sizeof(css), &set->subsys[id]);
+	return BPF_CORE_READ(css, cgroup, kn, id);
+}
+
+/* The number of a group in the reader's pid namespace. */
+static __always_inline __u32 local_tgid(struct task_struct *leader)
+{
+	if (!pid_level)
+		return leader->tgid;
+
+	struct pid *pid = leader->thread_pid;
+	__u64 size = bpf_core_type_size(struct upid);
+	int nr = 0;
+
+	bpf_core_read(&nr, sizeof(nr), (void *)&pid->numbers[0].nr + pid_level * size);
+	return nr;
+}
+
+/* One visit of every task, a record each. Costs nothing while nobody reads. */
+SEC("iter/task")
+int tasks(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task)
+		return 0;
+
+	struct task_struct *leader = task->group_leader;
+	struct signal_struct *signal = task->signal;
+	struct kepler_task record = {};
+	__u32 size = __builtin_offsetof(struct kepler_task, cgroup);
+
+	record.dead_cpu_ns = signal->sum_sched_runtime;
+	record.dead_switches = signal->nvcsw + signal->nivcsw;
+	barrier();
+	record.tgid = task->tgid;
+	record.local = local_tgid(leader);
+	record.start_ns = leader->start_boottime;
+	record.cpu_ns = task->se.sum_exec_runtime;
+	record.switches = task->nvcsw + task->nivcsw;
+	if (task->flags & PF_KTHREAD)
+		record.flags |= KEPLER_KERNEL;
+	if (task->pid == task->tgid) {
+		record.flags |= KEPLER_LEADER;
+		record.cgroup = cgroup_of(task);
+		record.exec_id = task->self_exec_id;
+		bpf_core_read_str(record.comm, sizeof(record.comm), &task->comm);
+		size = sizeof(record);
+	}
+	barrier();
+	/* Released while it was read: the dead threads' sum may hold it already, and its leader may be gone. */
+	if (!task->sighand)
+		return 0;
+
+	struct kepler_events *events = 0;
+
+	if (events_on) {
+		events = bpf_task_storage_get(&task_events, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (events)
+			record.flags |= KEPLER_EVENTS;
+	}
+	bpf_seq_write(ctx->meta->seq, &record, size);
+	if (events)
+		bpf_seq_write(ctx->meta->seq, events, sizeof(*events));
+	return 0;
+}
+
+static __always_inline void add_events(struct kepler_events *to, const struct kepler_events *from)
+{
+	__sync_fetch_and_add(&to->net_tx, from->net_tx);
+	__sync_fetch_and_add(&to->net_rx, from->net_rx);
+	__sync_fetch_and_add(&to->block, from->block);
+	__sync_fetch_and_add(&to->page_cache, from->page_cache);
+	__sync_fetch_and_add(&to->cycles, from->cycles);
+	__sync_fetch_and_add(&to->instructions, from->instructions);
+	__sync_fetch_and_add(&to->cache_misses, from->cache_misses);
+}
+
+static __always_inline void add_total(struct kepler_total *to, const struct kepler_total *from)
+{
+	__sync_fetch_and_add(&to->records, from->records);
+	__sync_fetch_and_add(&to->cpu_ns, from->cpu_ns);
+	__sync_fetch_and_add(&to->switches, from->switches);
+	add_events(&to->events, &from->events);
+}
+
+/* No room for a record: its time goes to the cgroup's total, and then only the name is lost. */
+static __noinline int drop(struct kepler_total *total, __u64 cgroup)
+{
+	static const struct kepler_total nothing = {};
+	__u32 everything = 1, nowhere = 0;
+	struct kepler_total *to;
+
+	if (!total)
+		return 0;
+	to = bpf_map_lookup_elem(&lost, &everything);
+	if (to)
+		add_total(to, total);
+	to = bpf_map_lookup_elem(&dropped, &cgroup);
+	if (!to) {
+		bpf_map_update_elem(&dropped, &cgroup, &nothing, BPF_NOEXIST);
+		to = bpf_map_lookup_elem(&dropped, &cgroup);
+	}
+	if (!to)
+		to = bpf_map_lookup_elem(&lost, &nowhere);
+	if (to)
+		add_total(to, total);
+	return 0;
+}
+
+/* The one place where a process' totals are final: every thread, its last slice and its teardown are in. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(process_free, struct task_struct *task)
+{
+	if (task->pid != task->tgid)
+		return 0;
+
+	struct signal_struct *signal = task->signal;
+	struct kepler_events *events = 0;
+
+	if (events_on)
+		events = bpf_task_storage_get(&task_events, task, 0, 0);
+
+	struct kepler_exit *record = bpf_ringbuf_reserve(&exits, sizeof(*record), 0);
+
+	if (!record) {
+		struct kepler_total total = {
+			.records = 1,
+			.cpu_ns = signal->sum_sched_runtime,
+			.switches = signal->nvcsw + signal->nivcsw,
+		};
+
+		if (events)
+			total.events = *events;
+		drop(&total, cgroup_of(task));
+		return 0;
+	}
+	record->tgid = task->tgid;
+	record->flags = task->flags & PF_KTHREAD ? KEPLER_KERNEL : 0;
+	record->start_ns = task->start_boottime;
+	record->cpu_ns = signal->sum_sched_runtime;
+	record->switches = signal->nvcsw + signal->nivcsw;
+	record->cgroup = cgroup_of(task);
+	record->exec_id = task->self_exec_id;
+	bpf_core_read_str(record->comm, sizeof(record->comm), &task->comm);
+	if (events)
+		record->events = *events;
+	else
+		__builtin_memset(&record->events, 0, sizeof(record->events));
+	/* A wake-up for each record costs more than 20 times the record. */
+	bpf_ringbuf_submit(record, bpf_ringbuf_query(&exits, BPF_RB_AVAIL_DATA) > ring_half
+					   ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kepler_mkdir);
+} mkdir_room SEC(".maps");
+
+/* So that a container that lives for a second has a name. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
+{
+	__u32 zero = 0;
+	struct kepler_mkdir *record = bpf_map_lookup_elem(&mkdir_room, &zero);
+
+	if (!record || cgroup->root->hierarchy_id != hierarchy_id)
+		return 0;
+
+	long length = bpf_probe_read_kernel_str(record->path, KEPLER_PATH, path);
+
+	/* A cut path would be a wrong one; without a record it is found by walking the directories. */
+	if (length <= 0 || length >= KEPLER_PATH)
+		return 0;
+	record->cgroup = cgroup->kn->id;
+	bpf_ringbuf_output(&mkdirs, record, __builtin_offsetof(struct kepler_mkdir, path) + length,
+			   BPF_RB_NO_WAKEUP);
+	return 0;
+}
