@@ -9,7 +9,6 @@
 char LICENSE[] SEC("license") = "GPL";
 
 /* Set before loading. */
-const volatile __u32 pid_level = 0;    /* depth of the reader's pid namespace; 0 is the initial one */
 const volatile __u32 controller = 0;   /* whose cgroups are told: 0 the unified hierarchy's, 1 cpu, 2 memory, 3 pids */
 const volatile __s32 hierarchy_id = 0; /* the number of that hierarchy */
 const volatile __u32 ring_half = 0;    /* half the bytes of `exits` */
@@ -84,14 +83,17 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
 /* The number of a group in the reader's pid namespace. */
 static __always_inline __u32 local_tgid(struct task_struct *leader)
 {
-	if (!pid_level)
+	struct task_struct *reader = bpf_get_current_task_btf();
+	__u32 level = reader->thread_pid->level;
+
+	if (!level)
 		return leader->tgid;
 
 	struct pid *pid = leader->thread_pid;
-	__u64 size = bpf_core_type_size(struct upid);
 	int nr = 0;
 
-	bpf_core_read(&nr, sizeof(nr), (void *)&pid->numbers[0].nr + pid_level * size);
+	bpf_core_read(&nr, sizeof(nr),
+		      (void *)&pid->numbers[0].nr + level * bpf_core_type_size(struct upid));
 	return nr;
 }
 

@@ -7,6 +7,7 @@ mod machine;
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -208,6 +209,31 @@ impl Host {
     pub fn link(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
         let path = path.as_ref();
         fs::read_link(path).map_err(|e| Error::read(path, e))
+    }
+
+    /// The inode number of a file or folder; in a control group file system it is the group's id.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn inode(&self, path: impl AsRef<Path>) -> Result<u64> {
+        let path = path.as_ref();
+        let meta = fs::metadata(path).map_err(|e| Error::read(path, e))?;
+        Ok(meta.ino())
+    }
+
+    /// The folders in a folder; names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn folders(&self, folder: impl AsRef<Path>) -> Result<Vec<String>> {
+        let folder = folder.as_ref();
+        #[expect(clippy::disallowed_methods, reason = "this is the door")]
+        let entries = fs::read_dir(folder).map_err(|e| Error::read(folder, e))?;
+        Ok(entries
+            .flatten()
+            .filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect())
     }
 
     /// A file kept open for reading again and again.

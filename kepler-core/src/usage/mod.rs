@@ -1,6 +1,8 @@
 //! What tasks did: CPU time and events per process, from the kernel by eBPF or from `/proc`.
 
 mod clocks;
+#[cfg(feature = "ebpf")]
+pub mod ebpf;
 mod identity;
 mod node;
 mod procfs;

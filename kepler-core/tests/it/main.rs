@@ -7,6 +7,8 @@
 
 mod attribution;
 mod defaults;
+#[cfg(feature = "ebpf")]
+mod ebpf;
 mod floors;
 mod hwmon;
 mod machine;

@@ -1,0 +1,192 @@
+//! The eBPF source on the running kernel: what tasks did, against what `getrusage` says of them.
+
+use std::time::{Duration, Instant};
+
+use kepler_core::usage::ebpf::{Ebpf, Options};
+use kepler_core::usage::{Counters, ProcessUsage, Usage, UsageSource};
+use kepler_core::{ErrorKind, Host};
+
+/// A source that adds its samples up.
+pub(crate) struct Watch {
+    source: Ebpf,
+    usage: Usage,
+}
+
+impl Watch {
+    /// `None` only where the kernel refuses `bpf()` itself.
+    pub(crate) fn open(options: &Options) -> Option<Self> {
+        match Ebpf::open(&Host::default(), options) {
+            Ok(source) => Some(Self {
+                source,
+                usage: Usage::default(),
+            }),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "bpf() is refused in CI: {error}"
+                );
+                eprintln!("skipped: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(crate) fn sample(&mut self) -> &Usage {
+        self.source
+            .sample(Host::since_boot(), &mut self.usage)
+            .unwrap();
+        &self.usage
+    }
+
+    pub(crate) fn notes(&self) -> Vec<kepler_core::Note> {
+        self.source.notes()
+    }
+
+    /// Samples until no process is pending, adding up what `count` picks of each.
+    pub(crate) fn settle<T>(&mut self, mut each: impl FnMut(&Usage) -> T) {
+        let start = Instant::now();
+        loop {
+            std::thread::sleep(Duration::from_millis(100));
+            each(self.sample());
+            if self.usage.pending == 0 || start.elapsed() > Duration::from_secs(10) {
+                return;
+            }
+        }
+    }
+}
+
+/// CPU time of this process' ended and waited-for children, in nanoseconds.
+pub(crate) fn children_cpu_ns() -> u64 {
+    rusage(libc::RUSAGE_CHILDREN)
+}
+
+pub(crate) fn own_cpu_ns() -> u64 {
+    rusage(libc::RUSAGE_SELF)
+}
+
+#[expect(unsafe_code, reason = "std has no getrusage")]
+fn rusage(who: libc::c_int) -> u64 {
+    // SAFETY: all zeros is a valid rusage, and the call fills it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(who, &raw mut usage), 0);
+        usage
+    };
+    [usage.ru_utime, usage.ru_stime]
+        .iter()
+        .map(|t| u64::try_from(t.tv_sec * 1_000_000_000 + t.tv_usec * 1000).unwrap())
+        .sum()
+}
+
+pub(crate) fn spin(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::black_box(0);
+    }
+}
+
+fn mine(usage: &Usage) -> Option<&ProcessUsage> {
+    usage
+        .processes
+        .iter()
+        .find(|p| p.process.key.pid == std::process::id())
+}
+
+#[test]
+fn a_busy_process_that_never_sleeps_is_exact() {
+    let Some(mut watch) = Watch::open(&Options::default()) else {
+        return;
+    };
+    watch.sample();
+    let before = own_cpu_ns();
+    let mut seen = 0;
+    for _ in 0..4 {
+        spin(Duration::from_secs(1));
+        seen += mine(watch.sample()).unwrap().delta.cpu_ns;
+    }
+    let truth = own_cpu_ns() - before;
+    assert_near(seen, truth, 0.005);
+}
+
+#[test]
+fn the_first_slice_of_a_process_counts() {
+    let Some(mut watch) = Watch::open(&Options::default()) else {
+        return;
+    };
+    watch.sample();
+    let mut child = shell("while :; do :; done");
+    std::thread::sleep(Duration::from_millis(300));
+    let usage = watch.sample();
+    let seen = of_pid(usage, child.id()).expect("it lives").delta.cpu_ns;
+    let shown = schedstat(child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The scheduler's own figure, read a moment later.
+    assert!(seen > 10_000_000 && seen <= shown, "{seen} of {shown}");
+    assert!(shown - seen < 50_000_000, "{seen} of {shown}");
+}
+
+#[test]
+fn the_first_sample_is_a_baseline() {
+    let Some(mut watch) = Watch::open(&Options::default()) else {
+        return;
+    };
+    let usage = watch.sample();
+    assert!(usage.processes.len() > 10);
+    assert!(
+        usage
+            .processes
+            .iter()
+            .all(|p| p.delta == Counters::default())
+    );
+    let me = mine(usage).unwrap();
+    assert_eq!(
+        me.process.exe.as_deref(),
+        std::env::current_exe().unwrap().to_str()
+    );
+}
+
+#[test]
+fn what_is_attached_is_told() {
+    let Some(watch) = Watch::open(&Options::default()) else {
+        return;
+    };
+    let parts: Vec<_> = watch
+        .notes()
+        .into_iter()
+        .map(|note| (note.part, note.active))
+        .collect();
+    let on = |part: &str| parts.contains(&(part.to_owned(), true));
+    assert!(
+        on("iter/task") && on("sched_process_free") && on("cgroup_mkdir"),
+        "{parts:?}"
+    );
+    assert!(
+        !parts.iter().any(|(part, _)| part == "sched_switch"),
+        "{parts:?}"
+    );
+}
+
+fn assert_near(seen: u64, truth: u64, share: f64) {
+    let ratio = seen as f64 / truth as f64;
+    assert!((ratio - 1.0).abs() <= share, "{seen} of {truth}: {ratio}");
+}
+
+fn of_pid(usage: &Usage, pid: u32) -> Option<&ProcessUsage> {
+    usage.processes.iter().find(|p| p.process.key.pid == pid)
+}
+
+fn shell(script: &str) -> std::process::Child {
+    std::process::Command::new("sh")
+        .args(["-c", script])
+        .spawn()
+        .unwrap()
+}
+
+/// Run time of a process' main thread, from the scheduler.
+fn schedstat(pid: u32) -> u64 {
+    let host = Host::default();
+    let text = host.text(host.proc(format!("{pid}/schedstat"))).unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
