@@ -1,5 +1,6 @@
 //! The eBPF source on the running kernel: what tasks did, against what `getrusage` says of them.
 
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use kepler_core::usage::ebpf::{Ebpf, Options};
@@ -56,34 +57,23 @@ impl Watch {
     }
 }
 
-/// CPU time of this process' ended and waited-for children, in nanoseconds.
-pub(crate) fn children_cpu_ns() -> u64 {
-    rusage(libc::RUSAGE_CHILDREN)
-}
-
-pub(crate) fn own_cpu_ns() -> u64 {
-    rusage(libc::RUSAGE_SELF)
-}
-
-#[expect(unsafe_code, reason = "std has no getrusage")]
-fn rusage(who: libc::c_int) -> u64 {
-    // SAFETY: all zeros is a valid rusage, and the call fills it.
+/// Sends `signal` to a child, waits for it, and tells its CPU time in nanoseconds by `getrusage`.
+#[expect(unsafe_code, reason = "std has no wait4")]
+#[expect(clippy::needless_pass_by_value, reason = "it is over after this")]
+pub(crate) fn end(child: Child, signal: libc::c_int) -> u64 {
+    let pid = libc::pid_t::try_from(child.id()).unwrap();
+    let mut status = 0;
+    // SAFETY: the child was not waited for, so the pid is still its own; all zeros is a valid rusage that the call fills.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        assert_eq!(libc::getrusage(who, &raw mut usage), 0);
+        libc::kill(pid, signal);
+        assert_eq!(libc::wait4(pid, &raw mut status, 0, &raw mut usage), pid);
         usage
     };
     [usage.ru_utime, usage.ru_stime]
         .iter()
         .map(|t| u64::try_from(t.tv_sec * 1_000_000_000 + t.tv_usec * 1000).unwrap())
         .sum()
-}
-
-pub(crate) fn spin(time: Duration) {
-    let start = Instant::now();
-    while start.elapsed() < time {
-        std::hint::black_box(0);
-    }
 }
 
 fn mine(usage: &Usage) -> Option<&ProcessUsage> {
@@ -99,13 +89,17 @@ fn a_busy_process_that_never_sleeps_is_exact() {
         return;
     };
     watch.sample();
-    let before = own_cpu_ns();
+    let child = shell("while :; do :; done");
+    let pid = child.id();
     let mut seen = 0;
-    for _ in 0..4 {
-        spin(Duration::from_secs(1));
-        seen += mine(watch.sample()).unwrap().delta.cpu_ns;
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(800));
+        let delta = of_pid(watch.sample(), pid).expect("it lives").delta.cpu_ns;
+        assert!(delta > 0, "it never switches out, and still runs");
+        seen += delta;
     }
-    let truth = own_cpu_ns() - before;
+    let truth = end(child, libc::SIGKILL);
+    watch.settle(|usage| seen += of_pid(usage, pid).map_or(0, |p| p.delta.cpu_ns));
     assert_near(seen, truth, 0.005);
 }
 
@@ -115,13 +109,12 @@ fn the_first_slice_of_a_process_counts() {
         return;
     };
     watch.sample();
-    let mut child = shell("while :; do :; done");
+    let child = shell("while :; do :; done");
     std::thread::sleep(Duration::from_millis(300));
     let usage = watch.sample();
     let seen = of_pid(usage, child.id()).expect("it lives").delta.cpu_ns;
     let shown = schedstat(child.id());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    end(child, libc::SIGKILL);
     // The scheduler's own figure, read a moment later.
     assert!(seen > 10_000_000 && seen <= shown, "{seen} of {shown}");
     assert!(shown - seen < 50_000_000, "{seen} of {shown}");
@@ -177,11 +170,8 @@ fn of_pid(usage: &Usage, pid: u32) -> Option<&ProcessUsage> {
     usage.processes.iter().find(|p| p.process.key.pid == pid)
 }
 
-fn shell(script: &str) -> std::process::Child {
-    std::process::Command::new("sh")
-        .args(["-c", script])
-        .spawn()
-        .unwrap()
+fn shell(script: &str) -> Child {
+    Command::new("sh").args(["-c", script]).spawn().unwrap()
 }
 
 /// Run time of a process' main thread, from the scheduler.
