@@ -185,9 +185,11 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(100);
 /// information: only then has its run queue this field. Unknown counts as no. The kernel may still have switched it off at
 /// boot (an unstable clock); then the hard interrupt column stays at 0, which the reader looks at as well.
 fn keeps_interrupts_apart(host: &Host) -> bool {
-    const FIELD: &[u8] = b"\0prev_irq_time\0";
     host.bytes(host.sys("kernel/btf/vmlinux"), BTF_LIMIT)
-        .is_ok_and(|btf| btf.windows(FIELD.len()).any(|window| window == FIELD))
+        .is_ok_and(|btf| {
+            btf.split(|byte| *byte == 0)
+                .any(|name| name == b"prev_irq_time")
+        })
 }
 
 const BTF_LIMIT: u64 = 32 << 20;
@@ -251,6 +253,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::fs;
 
     /// A machine whose `/proc/stat` is `text`; `NodeReader` keeps the file, so later texts go into the same one.
@@ -378,5 +381,32 @@ mod tests {
         }
         let zeros = machine.read(0, "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0\n");
         assert_eq!(zeros.unwrap_err().kind(), crate::ErrorKind::Unsupported);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_text_panics_and_no_interval_is_busier_than_its_cpus(
+            columns in prop::collection::vec(any::<u64>(), 16),
+            milliseconds in 0_u64..10_000,
+        ) {
+            let line = |name: &str, columns: &[u64]| {
+                let words: Vec<String> = columns.iter().map(u64::to_string).collect();
+                format!("{name}  {}\n", words.join(" "))
+            };
+            let text = |columns: &[u64]| line("cpu", columns) + &line("cpu0", columns);
+            let mut machine = Machine::new("", b"");
+            machine.read(0, &text(&columns[..8])).unwrap();
+            let node = machine.read(milliseconds, &text(&columns[8..])).unwrap();
+            prop_assert_eq!(node.busy_ns + node.idle_ns + node.steal_ns, milliseconds * MS);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut text = b"cpu ".to_vec();
+            text.extend(bytes);
+            let _ = parse_stat(&text, &mut Look::default());
+        }
     }
 }

@@ -95,3 +95,40 @@ fn property<'a>(list: &'a str, key: &str) -> Option<&'a str> {
         .find_map(|part| part.strip_prefix(key)?.strip_prefix('='))
         .filter(|value| !value.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::ProcessKey;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_option_is_a_whole_word() {
+        assert_eq!(value("x --names a -name b", "name"), Some("b"));
+        assert_eq!(value("x -name", "name"), None);
+        assert_eq!(value("x -name -uuid u", "name"), None);
+        assert_eq!(value("x --id=7", "id"), Some("7"));
+        assert_eq!(property("guest=,a=b", "guest"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_line_panics_and_ids_are_never_empty(
+            program in "(qemu-system-x86_64|kvm|VBoxHeadless|vmware-vmx|firecracker|cloud-hypervisor)",
+            rest in r"( |-|--|=|,|name|guest|uuid|startvm|comment|platform|smbios|id|é|/|\.vmx){0,30}",
+        ) {
+            let process = Process {
+                key: ProcessKey { pid: 1, start_ns: 2 },
+                comm: "x".into(),
+                exe: None,
+                command: Some(format!("{program} {rest}").into()),
+                cgroup: None,
+                cgroup_id: 0,
+                kernel: false,
+            };
+            if let Some(vm) = virtual_machine(&process, None) {
+                prop_assert!(!vm.id.is_empty() && !vm.name.is_empty(), "{vm:?}");
+            }
+        }
+    }
+}

@@ -279,9 +279,8 @@ impl UsageSource for Procfs {
         usage.collected = CounterSet::EMPTY.with(Counter::CpuTime);
         self.node.read(now, &mut usage.node)?;
 
-        let mut pids = std::mem::take(&mut self.pids);
-        pids.clear();
-        self.host.numbered(self.host.proc(""), &mut pids)?;
+        self.pids.clear();
+        self.host.numbered(self.host.proc(""), &mut self.pids)?;
         let since = self.sampled.replace(now);
         let elapsed = duration_ns(now.saturating_sub(since.unwrap_or(now)));
         let most_ns = elapsed
@@ -289,6 +288,7 @@ impl UsageSource for Procfs {
             .saturating_mul(u64::from(usage.node.cpus));
         self.pass += 1;
         self.stats.tasks = 0;
+        let pids = std::mem::take(&mut self.pids);
         for pid in &pids {
             self.visit(*pid, since, most_ns, usage);
         }
