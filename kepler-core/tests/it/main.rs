@@ -13,6 +13,7 @@ mod floors;
 mod hwmon;
 mod machine;
 mod machine_copy;
+mod measure;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod model;

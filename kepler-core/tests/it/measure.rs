@@ -1,0 +1,185 @@
+//! Blocks of code, processes and commands: their own clocks, the machine's meters.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kepler_core::energy::{Domain, Scripted};
+use kepler_core::monitor::{EnergyMeter, Monitor, Scope};
+use kepler_core::{ErrorKind, Host, Watts};
+
+fn meter(zones: &[(Domain, f64)]) -> EnergyMeter {
+    let zones: Vec<_> = zones
+        .iter()
+        .map(|(domain, watts)| (*domain, Watts(*watts)))
+        .collect();
+    Monitor::builder()
+        .energy(vec![Box::new(Scripted::constant(&zones))])
+        .meter()
+        .unwrap()
+}
+
+/// Works for so much CPU time of this thread.
+fn work(cpu: Duration) {
+    let start = Host::thread_cpu_time();
+    while Host::thread_cpu_time() - start < cpu {
+        std::hint::black_box((0..1000_u64).sum::<u64>());
+    }
+}
+
+#[test]
+fn a_block_is_charged_with_its_share_of_all_cpu_time() {
+    let meter = meter(&[(Domain::Package, 30.0), (Domain::Dram, 10.0)]);
+    let (_, used) = meter
+        .measure(Scope::Thread, || work(Duration::from_millis(120)))
+        .unwrap();
+    assert!(used.cpu_time >= Duration::from_millis(120), "{used}");
+    let cpus =
+        f64::from(u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap());
+    let seconds = used.duration.as_secs_f64();
+    // 40 W for the whole machine; the block had cpu / (seconds x CPUs) of it.
+    let share = used.cpu_time.as_secs_f64() / (seconds * cpus);
+    let (joules, node) = (used.joules.unwrap().0, used.node_joules.unwrap().0);
+    assert!(
+        (node - 40.0 * seconds).abs() < 0.02 * node,
+        "{node} J in {seconds} s"
+    );
+    assert!((joules - node * share).abs() < 1e-9 * node);
+    assert_eq!(used.interval, None, "long enough to be sure of");
+}
+
+#[test]
+fn an_overlap_of_zones_is_not_added_up() {
+    let meter = meter(&[
+        (Domain::Psys, 100.0),
+        (Domain::Package, 30.0),
+        (Domain::Core, 20.0),
+        (Domain::Dram, 10.0),
+    ]);
+    let (_, used) = meter
+        .measure(Scope::Thread, || work(Duration::from_millis(20)))
+        .unwrap();
+    let watts = used.node_joules.unwrap().0 / used.duration.as_secs_f64();
+    assert!(
+        (watts - 40.0).abs() < 2.0,
+        "package and dram, not psys and core on top: {watts} W"
+    );
+    assert_eq!(used.zones.len(), 4);
+}
+
+#[test]
+fn a_short_block_says_how_unsure_it_is() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let (_, used) = meter
+        .measure(Scope::Thread, || work(Duration::from_millis(2)))
+        .unwrap();
+    let (low, high) = used
+        .interval
+        .expect("2 ms is shorter than meters resolve well");
+    let joules = used.joules.unwrap();
+    assert!(low < joules && joules < high, "{low} {joules} {high}");
+}
+
+#[test]
+fn nested_and_overlapping_blocks_on_many_threads_keep_their_own_clocks() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let threads: Vec<_> = (1..=4_u64)
+        .map(|n| {
+            let meter = meter.clone();
+            std::thread::spawn(move || {
+                let outer = meter.begin(Scope::Thread).unwrap();
+                work(Duration::from_millis(10 * n));
+                let (_, inner) = meter
+                    .measure(Scope::Thread, || work(Duration::from_millis(10)))
+                    .unwrap();
+                let outer = meter.end(&outer).unwrap();
+                (n, outer.cpu_time, inner.cpu_time)
+            })
+        })
+        .collect();
+    for thread in threads {
+        let (n, outer, inner) = thread.join().unwrap();
+        let slack = Duration::from_millis(5);
+        let want = Duration::from_millis(10 * n + 10);
+        assert!(
+            outer >= want && outer < want + slack,
+            "thread {n}: {outer:?}"
+        );
+        assert!(inner >= Duration::from_millis(10) && inner < Duration::from_millis(10) + slack);
+    }
+}
+
+#[test]
+fn a_threads_block_does_not_end_on_another_thread() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let window = meter.begin(Scope::Thread).unwrap();
+    let kind = std::thread::spawn(move || meter.end(&window).unwrap_err().kind())
+        .join()
+        .unwrap();
+    assert_eq!(kind, ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_command_is_charged_with_its_children_too() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    // The shell waits for a child that works, and works itself.
+    let script = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("sh -c '{script}'; {script}")]);
+    let (status, used) = meter.measure_command(&mut command).unwrap();
+    assert!(status.success());
+    let mut alone = Command::new("sh");
+    alone.args(["-c", script]);
+    let (_, one) = meter.measure_command(&mut alone).unwrap();
+    let ratio = used.cpu_time.as_secs_f64() / one.cpu_time.as_secs_f64();
+    assert!((1.4..3.0).contains(&ratio), "both shells count: {ratio}");
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_not_found() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let error = meter
+        .measure_command(&mut Command::new("/nowhere/command"))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("/nowhere/command"), "{error}");
+}
+
+#[test]
+fn another_process_is_measured_by_its_own_clock() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let mut child = Command::new("sh")
+        .args(["-c", "while :; do :; done"])
+        .spawn()
+        .unwrap();
+    let window = meter.begin(Scope::Pid(child.id())).unwrap();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(200) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let used = meter.end(&window).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        used.cpu_time > Duration::ZERO && used.cpu_time <= used.duration,
+        "{used}"
+    );
+    assert_eq!(
+        meter.begin(Scope::Pid(child.id())).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+}
+
+#[test]
+fn a_cgroup_outside_of_the_tree_is_refused() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let kind = |path: &str| meter.begin(Scope::Cgroup(path.into())).unwrap_err().kind();
+    assert_eq!(kind("/../../etc"), ErrorKind::InvalidInput);
+    assert_eq!(kind("/no/such/group"), ErrorKind::NotFound);
+}
+
+#[test]
+fn without_any_meter_or_model_there_is_no_figure() {
+    let meter = Monitor::builder().energy(Vec::new()).meter().unwrap();
+    let (_, used) = meter.measure(Scope::Process, || ()).unwrap();
+    assert_eq!((used.joules, used.watts()), (None, None), "absent, not 0 J");
+}
