@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::energy::{Domain, EnergySource, Reading, Zone};
 use crate::host::Host;
+use crate::modeled::Modeled;
 use crate::provenance::Provenance;
 use crate::units::Joules;
+use crate::usage::{NodeReader, NodeUsage};
 
 /// Energy sources with the running totals of their zones. Each domain is read from one source: the first that has it.
 pub(super) struct Book {
@@ -27,6 +29,18 @@ struct Source {
 pub(super) enum Meter {
     /// Hardware, or a script.
     Measured(Box<dyn EnergySource>),
+    /// A power model, and what it must be told of the machine.
+    Modeled(Box<ModeledMeter>),
+}
+
+/// A power model fed with what the machine did.
+pub(super) struct ModeledMeter {
+    model: Modeled,
+    node: NodeReader,
+    /// What the machine did when it was last looked at over an interval long enough to judge.
+    usage: NodeUsage,
+    looked: Option<Duration>,
+    fed: Duration,
 }
 
 /// One zone's running total.
@@ -45,16 +59,57 @@ pub(super) struct ZoneTotal {
     pub(super) ambiguous: u64,
 }
 
+/// `/proc/stat` steps by 10 ms a CPU: a shorter interval says little about how busy the machine was.
+const BUSY_STEP: Duration = Duration::from_millis(100);
+
+impl ModeledMeter {
+    pub(super) fn new(model: Modeled, node: NodeReader) -> Self {
+        let usage = NodeUsage::default();
+        Self {
+            model,
+            node,
+            usage,
+            looked: None,
+            fed: Duration::ZERO,
+        }
+    }
+
+    /// Tells the model how busy the machine was since it was told last. Between two readings that are close together the
+    /// machine is taken to be as busy as when it was last looked at.
+    fn feed(&mut self, now: Duration) {
+        let unknown = self.usage.busy_ratio().is_none();
+        if self
+            .looked
+            .is_none_or(|looked| unknown || now.saturating_sub(looked) >= BUSY_STEP)
+            && self.node.read(now, &mut self.usage).is_ok()
+            && self.looked.replace(now).is_none()
+        {
+            self.fed = now;
+        }
+        let since = NodeUsage {
+            interval: now.saturating_sub(self.fed),
+            ..self.usage.clone()
+        };
+        self.model.feed(&since);
+        self.fed = now;
+    }
+}
+
 impl Meter {
     fn source(&self) -> &dyn EnergySource {
         match self {
             Self::Measured(source) => source.as_ref(),
+            Self::Modeled(modeled) => &modeled.model,
         }
     }
 
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
         match self {
             Self::Measured(source) => source.read(now, readings),
+            Self::Modeled(modeled) => {
+                modeled.feed(now);
+                modeled.model.read(now, readings);
+            }
         }
     }
 }
@@ -109,7 +164,9 @@ impl Book {
 
     /// Whether all figures come from a model.
     pub(super) fn is_modeled(&self) -> bool {
-        false
+        self.sources
+            .iter()
+            .all(|s| matches!(s.meter, Meter::Modeled(_)))
     }
 
     /// The domains that are read, in the order of [`Domain`].

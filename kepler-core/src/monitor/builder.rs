@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::attribution::{Residual, Shares};
-use crate::energy::{Domain, EnergySource, Powercap, Scripted};
+use crate::energy::{self, Domain, EnergySource, Meters, Scripted};
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::{Host, MachineSpec};
+use crate::modeled::Modeled;
 use crate::note::Note;
 use crate::units::Watts;
 use crate::usage::{
@@ -16,7 +17,7 @@ use crate::usage::{
 
 use super::Monitor;
 use super::accounts::{Accounts, Keep};
-use super::book::{Book, Meter};
+use super::book::{Book, Meter, ModeledMeter};
 use super::measure::EnergyMeter;
 use super::snapshot::Sources;
 use super::zones::Zones;
@@ -41,8 +42,7 @@ pub struct MonitorBuilder {
     usage: UsageChoice,
     counters: CounterSet,
     energy: Option<Vec<Box<dyn EnergySource>>>,
-    rapl_perf: bool,
-    rapl_msr: bool,
+    meters: Meters,
     retention: Duration,
     ended_limit: usize,
 }
@@ -57,8 +57,7 @@ impl Default for MonitorBuilder {
             usage: UsageChoice::Auto,
             counters: CounterSet::EMPTY.with(Counter::CpuTime),
             energy: None,
-            rapl_perf: false,
-            rapl_msr: false,
+            meters: Meters::default(),
             retention: RETENTION,
             ended_limit: ENDED_LIMIT,
         }
@@ -107,17 +106,10 @@ impl MonitorBuilder {
         self.energy(vec![Box::new(meter)])
     }
 
-    /// Reads RAPL by perf events where powercap cannot be read.
+    /// Which of the host's meters to look for: powercap and sensors by default.
     #[must_use]
-    pub fn rapl_perf(mut self, on: bool) -> Self {
-        self.rapl_perf = on;
-        self
-    }
-
-    /// Reads RAPL by model-specific registers where nothing else can be read.
-    #[must_use]
-    pub fn rapl_msr(mut self, on: bool) -> Self {
-        self.rapl_msr = on;
+    pub fn meters(mut self, meters: Meters) -> Self {
+        self.meters = meters;
         self
     }
 
@@ -183,7 +175,7 @@ impl MonitorBuilder {
     }
 
     fn open_meter(&mut self, notes: &mut Vec<Note>) -> Result<EnergyMeter> {
-        let meters = self.meters(notes);
+        let meters = self.open_meters(notes)?;
         let mut node = NodeUsage::default();
         NodeReader::open(&self.host)?.read(Host::since_boot(), &mut node)?;
         let mut book = Book::new(meters);
@@ -191,19 +183,22 @@ impl MonitorBuilder {
         Ok(EnergyMeter::new(book, self.host.clone(), node.cpus))
     }
 
-    /// The meters of the host; the power model where there is none.
-    fn meters(&mut self, notes: &mut Vec<Note>) -> Vec<Meter> {
-        let measured = self
-            .energy
-            .take()
-            .unwrap_or_else(|| match Powercap::open(&self.host) {
-                Ok(powercap) => vec![Box::new(powercap) as Box<dyn EnergySource>],
-                Err(error) => {
-                    notes.push(Note::off("rapl-powercap", &error, ""));
-                    Vec::new()
-                }
-            });
-        measured.into_iter().map(Meter::Measured).collect()
+    /// The meters that were given or that the host has; the power model where it has none.
+    fn open_meters(&mut self, notes: &mut Vec<Note>) -> Result<Vec<Meter>> {
+        if let Some(given) = self.energy.take() {
+            return Ok(given.into_iter().map(Meter::Measured).collect());
+        }
+        let (measured, tried) = energy::open(&self.host, &self.meters);
+        notes.extend(tried);
+        if !measured.is_empty() {
+            return Ok(measured.into_iter().map(Meter::Measured).collect());
+        }
+        let model = Modeled::embedded(&MachineSpec::discover(&self.host)?);
+        notes.push(Note::on("power model", model.model().name().to_string()));
+        let node = NodeReader::open(&self.host)?;
+        Ok(vec![Meter::Modeled(Box::new(ModeledMeter::new(
+            model, node,
+        )))])
     }
 }
 

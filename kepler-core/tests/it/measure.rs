@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kepler_core::energy::{Domain, Scripted};
 use kepler_core::monitor::{EnergyMeter, Monitor, Scope};
-use kepler_core::{ErrorKind, Host, Watts};
+use kepler_core::{ErrorKind, Host, Joules, Origin, Watts};
 
 fn meter(zones: &[(Domain, f64)]) -> EnergyMeter {
     let zones: Vec<_> = zones
@@ -182,4 +182,19 @@ fn without_any_meter_or_model_there_is_no_figure() {
     let meter = Monitor::builder().energy(Vec::new()).meter().unwrap();
     let (_, used) = meter.measure(Scope::Process, || ()).unwrap();
     assert_eq!((used.joules, used.watts()), (None, None), "absent, not 0 J");
+}
+
+#[test]
+fn a_machine_without_meters_gets_a_modeled_figure_for_every_block_however_short() {
+    let meter = Monitor::builder().meter().unwrap();
+    std::thread::sleep(Duration::from_millis(30));
+    for cpu in [1, 20, 150] {
+        let (_, used) = meter
+            .measure(Scope::Thread, || work(Duration::from_millis(cpu)))
+            .unwrap();
+        let joules = used.joules.unwrap();
+        assert!(joules > Joules::ZERO, "never a silent zero: {used}");
+        let provenance = used.provenance().unwrap();
+        assert!(provenance.model.is_some() == (provenance.origin == Origin::Modeled));
+    }
 }
