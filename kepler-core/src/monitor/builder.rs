@@ -235,7 +235,7 @@ fn open_usage(
     }
 }
 
-fn open_ebpf(_: &Host, _: CounterSet) -> Result<Box<dyn UsageSource>> {
+pub(super) fn open_ebpf(_: &Host, _: CounterSet) -> Result<Box<dyn UsageSource>> {
     Err(crate::error::Error::Unsupported {
         what: "eBPF".into(),
         why: "this build leaves it out".into(),
@@ -243,5 +243,5 @@ fn open_ebpf(_: &Host, _: CounterSet) -> Result<Box<dyn UsageSource>> {
     })
 }
 
-const EBPF_HINT: &str =
+pub(super) const EBPF_HINT: &str =
     "run as root, or give the program CAP_BPF and CAP_PERFMON; /proc is used instead";

@@ -4,6 +4,7 @@ mod accounts;
 mod book;
 mod builder;
 mod child;
+mod doctor;
 mod measure;
 mod snapshot;
 mod zones;
@@ -24,6 +25,7 @@ use accounts::{Accounts, Prices};
 use zones::{DomainDelta, Zones};
 
 pub use builder::{MonitorBuilder, UsageChoice};
+pub use doctor::{Diagnosis, doctor};
 pub use measure::{EnergyMeter, MeasuredDomain, Measurement, Scope, Window};
 pub use snapshot::{
     ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, ProcessSnapshot, SampleCost,

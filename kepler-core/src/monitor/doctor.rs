@@ -1,0 +1,123 @@
+//! Which sources work on a machine, which do not, why, and the one thing that would change it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::energy::{self, Meters, Rapl};
+use crate::error::Result;
+use crate::host::{Host, MachineSpec};
+use crate::model::embedded;
+use crate::note::Note;
+use crate::usage::{NodeReader, NodeUsage, Procfs, UsageSource};
+
+use super::builder::{EBPF_HINT, open_ebpf};
+use crate::usage::CounterSet;
+
+/// What [`doctor`] found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    /// What kind of machine it is.
+    pub machine: MachineSpec,
+    /// Every source of energy and usage, the ones that are opt-in included.
+    pub notes: Vec<Note>,
+    /// Whether energy is measured here; if not, it is modeled.
+    pub measured: bool,
+}
+
+/// Tries every source on a machine. Reads only, and leaves nothing behind.
+///
+/// ```
+/// use kepler_core::{Host, monitor::doctor};
+///
+/// println!("{}", doctor(&Host::default())?);
+/// # Ok::<(), kepler_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When `/proc` itself cannot be read.
+pub fn doctor(host: &Host) -> Result<Diagnosis> {
+    let machine = MachineSpec::discover(host)?;
+    let mut notes = Vec::new();
+    let mut measured = false;
+    for rapl in Rapl::ALL {
+        let (sources, tried) = energy::open(
+            host,
+            &Meters {
+                rapl: vec![rapl],
+                hwmon: false,
+            },
+        );
+        measured |= !sources.is_empty() && rapl == Rapl::Powercap;
+        notes.extend(tried);
+    }
+    let (sensors, tried) = energy::open(
+        host,
+        &Meters {
+            rapl: Vec::new(),
+            hwmon: true,
+        },
+    );
+    measured |= !sensors.is_empty();
+    notes.extend(tried);
+    let model = embedded::for_machine(&machine);
+    let role = if measured {
+        "not needed here"
+    } else {
+        "in use: there is no meter"
+    };
+    notes.push(Note::on("power model", format!("{}, {role}", model.name())));
+    match open_ebpf(host, CounterSet::EMPTY) {
+        Ok(source) => notes.extend(source.notes()),
+        Err(error) => notes.push(Note::off("ebpf", &error, EBPF_HINT)),
+    }
+    match Procfs::open(host) {
+        Ok(source) => notes.extend(source.notes()),
+        Err(error) => notes.push(Note::off(
+            "procfs",
+            &error,
+            "mount /proc, or give its place",
+        )),
+    }
+    notes.extend(steal(host, machine.guest)?);
+    Ok(Diagnosis {
+        machine,
+        notes,
+        measured,
+    })
+}
+
+/// A guest whose hypervisor takes time away: nobody's energy, told because figures of others may count it.
+fn steal(host: &Host, guest: bool) -> Result<Option<Note>> {
+    if !guest {
+        return Ok(None);
+    }
+    let mut node = NodeUsage::default();
+    NodeReader::open(host)?.read(Host::since_boot(), &mut node)?;
+    Ok(Some(Note::on(
+        "guest",
+        format!(
+            "{} CPUs of a host that hides its size; stolen time is charged to nobody",
+            node.cpus
+        ),
+    )))
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unknown = || "an unknown processor".to_owned();
+        writeln!(
+            f,
+            "{}, {} CPUs{}: energy is {}",
+            self.machine.processor.clone().unwrap_or_else(unknown),
+            self.machine.cores.unwrap_or(0),
+            if self.machine.guest { ", a guest" } else { "" },
+            if self.measured { "measured" } else { "modeled" },
+        )?;
+        for note in &self.notes {
+            let mark = if note.active { "+" } else { "-" };
+            writeln!(f, "  {mark} {note}")?;
+        }
+        Ok(())
+    }
+}
