@@ -3,13 +3,16 @@
 //! A [`PowerModel`] is plain data ([`ModelFile`]) that was checked. Its features have names; rows are bound to them by name.
 
 mod archive;
+mod best;
 mod card;
 mod columns;
+mod compatible;
 mod curve;
 mod database;
 pub mod embedded;
 mod estimator;
 mod feature;
+mod filter;
 mod format;
 mod interval;
 mod knn;
@@ -21,6 +24,8 @@ mod pickle_array;
 mod predict;
 mod registry;
 mod scikit;
+mod select;
+mod similarity;
 mod spec;
 mod svr;
 #[cfg(feature = "train")]
@@ -39,6 +44,7 @@ pub use columns::Derived;
 pub use curve::{Curve, CurveShape, Table};
 pub use estimator::{BlendPart, Estimator};
 pub use feature::{FeatureGroup, FeatureSpec, unit};
+pub use filter::Filter;
 pub use format::{ComponentModel, Format, ModelFile};
 pub use interval::{Basis, Interval, ResidualStep, Residuals};
 pub use knn::NearestNeighbors;
@@ -46,6 +52,8 @@ pub use names::{Component, EnergySourceName, OutputType};
 pub use node_index::{NodeIndex, NodeType};
 pub use predict::{Binding, Prediction, Predictions};
 pub use registry::{ModelEntry, ModelRegistry};
+pub use select::{ModelRequest, Selection, SelectionPolicy};
+pub use similarity::Match;
 pub use spec::SpecRecord;
 pub use svr::SupportVectors;
 pub use tree::Trees;

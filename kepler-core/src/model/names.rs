@@ -103,6 +103,18 @@ names!("energy source", EnergySourceName {
 });
 
 impl EnergySourceName {
+    /// The source that a request means: any name with `rapl` in it is RAPL through powercap.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] for a name that is none of them.
+    pub fn of_request(name: &str) -> crate::Result<Self> {
+        if name.contains("rapl") {
+            Ok(Self::RaplSysfs)
+        } else {
+            name.parse()
+        }
+    }
+
     /// The parts that this meter tells apart.
     pub fn components(self) -> &'static [Component] {
         match self {

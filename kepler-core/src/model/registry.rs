@@ -55,8 +55,8 @@ impl ModelRegistry {
     /// also be a folder, and `node_type_index.json` at the top. A folder of several pipelines is indexed whole.
     ///
     /// # Errors
-    /// [`Error::Read`] for what cannot be read, [`Error::Malformed`] with the place for files that are not those of
-    /// a pipeline, [`Error::TooLarge`] for a zip over the limits.
+    /// [`Error::Read`](crate::Error::Read) for what cannot be read, [`Error::Malformed`](crate::Error::Malformed) with the place for files that are not those of
+    /// a pipeline, [`Error::TooLarge`](crate::Error::TooLarge) for a zip over the limits.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let mut registry = Self {
             pipelines: Vec::new(),
@@ -150,6 +150,11 @@ impl ModelEntry {
     /// The model's name, such as `SGDRegressorTrainer_1`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which pipeline of the registry it is in.
+    pub(super) fn pipeline_number(&self) -> usize {
+        self.pipeline
     }
 
     /// The algorithm that trained it.

@@ -19,6 +19,7 @@ mod metrics;
 mod model;
 mod model_database;
 mod modeled;
+mod model_selection;
 mod monitor;
 mod parity;
 mod perf_events;

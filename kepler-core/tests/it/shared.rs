@@ -19,7 +19,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
         return Some(folder);
     }
     assert!(ci.is_err(), "{} is not there", folder.display());
-    println!("skipped: {} is not there", folder.display());
+    eprintln!("skipped: {} is not there", folder.display());
     None
 }
 
