@@ -6,6 +6,7 @@
 )]
 
 mod attribution;
+mod conservation;
 mod defaults;
 #[cfg(feature = "ebpf")]
 mod ebpf;
