@@ -201,7 +201,8 @@ pub struct ProcessUsage {
     pub ended: bool,
 }
 
-/// What was done by processes of one cgroup whose names were lost (the ring of exit records was full).
+/// What was done by processes of one cgroup whose names are not known: with eBPF because the ring of exit records was full,
+/// with `/proc` because they ended between two samples.
 #[derive(Clone, Debug)]
 pub struct UnnamedUsage {
     /// The cgroup's path; `None` when even that is unknown.

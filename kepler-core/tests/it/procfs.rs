@@ -38,7 +38,17 @@ impl Machine {
         self.write(
             &format!("{pid}/stat"),
             &format!(
-                "{pid} ({comm}) S 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 5000 5000 20 0 1 0 {start} 0 0 0 0 0 {stack} 0\n"
+                "{pid} ({comm}) S 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 {start} 0 0 0 0 0 {stack} 0\n"
+            ),
+        );
+    }
+
+    /// As `process`, of a parent, after `children` ticks of children that it waited for. Started at tick 1.
+    fn relative(&self, pid: u32, parent: u32, ticks: u64, children: u64) {
+        self.write(
+            &format!("{pid}/stat"),
+            &format!(
+                "{pid} (x) S {parent} 1 1 0 -1 0 0 0 0 0 {ticks} 0 {children} 0 20 0 1 0 1 0 0\n"
             ),
         );
     }
@@ -156,6 +166,48 @@ fn a_process_that_vanished_ends_once() {
     assert_eq!(source.cpu_ms(7), 0);
     assert!(!source.one(1).ended);
     assert!(source.at(102).all(7).is_empty());
+}
+
+#[test]
+fn what_ended_unseen_is_booked_to_the_cgroup_of_the_parent_that_waited_for_it() {
+    let machine = Machine::new();
+    machine.relative(1, 0, 0, 7_000);
+    machine.relative(6, 1, 0, 300);
+    machine.write("6/cgroup", "0::/build\n");
+    machine.relative(7, 6, 1_000, 50);
+    let mut source = machine.open();
+    source.at(100);
+    // 7 used 0.2 s more, which is seen, then 0.1 s, which is not. Others lived 0.4 s that nobody saw.
+    machine.relative(7, 6, 1_020, 50);
+    assert_eq!(source.at(101).cpu_ms(7), 200);
+    assert!(source.usage.unnamed.is_empty());
+    machine.end(7);
+    machine.relative(6, 1, 0, 300 + 1_030 + 50 + 40);
+    source.at(102);
+    let [unnamed] = &source.usage.unnamed[..] else {
+        panic!("{:?}", source.usage.unnamed)
+    };
+    assert_eq!(unnamed.cgroup.as_deref(), Some("/build"));
+    assert_eq!(unnamed.delta.cpu_ns, 500 * MS);
+    assert!(source.at(103).usage.unnamed.is_empty());
+}
+
+#[test]
+fn an_old_orphan_that_ends_is_not_booked_again_where_it_was_taken_in() {
+    let machine = Machine::new();
+    machine.relative(1, 0, 0, 0);
+    machine.relative(6, 1, 0, 0);
+    machine.relative(7, 6, 150, 0);
+    let mut source = machine.open();
+    source.at(100);
+    machine.end(6);
+    machine.end(7);
+    machine.relative(1, 0, 0, 150);
+    assert!(
+        source.at(101).usage.unnamed.is_empty(),
+        "{:?}",
+        source.usage.unnamed
+    );
 }
 
 #[test]

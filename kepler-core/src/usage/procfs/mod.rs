@@ -1,6 +1,7 @@
 //! What processes did, from `/proc` alone: no privilege, any kernel.
 
 mod cgroup;
+mod children;
 mod stat;
 
 use std::collections::{HashMap, HashSet};
@@ -17,16 +18,17 @@ use crate::units::{CLOCK_TICK_NS, duration_ns};
 use super::identity::Identity;
 use super::node::NodeReader;
 use super::{
-    Counter, CounterSet, Counters, Process, ProcessKey, ProcessUsage, Usage, UsageSource,
-    UsageStats,
+    Counter, CounterSet, Counters, Process, ProcessKey, ProcessUsage, UnnamedUsage, Usage,
+    UsageSource, UsageStats,
 };
 use cgroup::parse_cgroup;
+use children::Children;
 use stat::{Stat, parse_stat};
 
 /// Usage from `/proc/PID/stat`: CPU time to 10 ms, by process.
 ///
-/// What a process used between the last sample and its end, and processes that lived only between two samples, are not
-/// seen: that time stays in the machine's busy time without a name. The cgroup is read again after an `exec` and, while
+/// What a process used between the last sample and its end, and what processes used that lived only between two samples, is
+/// known once their parent waited for them: as [`Usage::unnamed`] of the parent's cgroup. The cgroup is read again after an `exec` and, while
 /// the process uses CPU time, after 1, 2, 4 and then each 8 samples. An `exec` is known by a new name, or by a new stack
 /// address where that may be seen.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub struct Procfs {
     host: Host,
     node: NodeReader,
     known: HashMap<u32, Known>,
+    children: Children,
     cgroups: HashSet<Arc<str>>,
     sampled: Option<Duration>,
     pass: u64,
@@ -51,6 +54,8 @@ struct Known {
     process: Arc<Process>,
     start_ticks: u64,
     cpu_ticks: u64,
+    children_ticks: u64,
+    parent: u32,
     stack: u64,
     seen: u64,
     /// The pass at or after which the cgroup is read again, and how long to wait after that.
@@ -90,6 +95,7 @@ impl Procfs {
             host: host.clone(),
             node,
             known: HashMap::new(),
+            children: Children::default(),
             cgroups: HashSet::new(),
             sampled: None,
             pass: 0,
@@ -143,39 +149,70 @@ impl Procfs {
         if let Some(known) = self.known.get(&pid)
             && known.start_ticks != stat.start_ticks
         {
+            self.children.gone(known.parent, known.all_ticks());
             usage.processes.push(unchanged(known, true));
             self.known.remove(&pid);
         }
-        let ticks = match self.known.get_mut(&pid) {
-            Some(known) => {
-                let grown = stat.cpu_ticks.saturating_sub(known.cpu_ticks);
-                known.cpu_ticks = known.cpu_ticks.max(stat.cpu_ticks);
-                grown
-            }
+        let (ticks, children_ticks) = match self.known.get_mut(&pid) {
+            Some(known) => known.grow(stat),
             None => {
                 let new = self.meet(pid, stat);
                 self.known.insert(pid, new);
                 // The start time is cut to a tick.
-                let start = (stat.start_ticks + 1).saturating_mul(CLOCK_TICK_NS);
+                let start = stat
+                    .start_ticks
+                    .saturating_add(1)
+                    .saturating_mul(CLOCK_TICK_NS);
                 match since {
-                    Some(since) if start > duration_ns(since) => stat.cpu_ticks,
-                    _ => 0,
+                    Some(since) if start > duration_ns(since) => {
+                        (stat.cpu_ticks, stat.children_ticks)
+                    }
+                    _ => (0, 0),
                 }
             }
         };
-        let mut cpu_ns = ticks.saturating_mul(CLOCK_TICK_NS);
-        if cpu_ns > most_ns {
-            usage.refused_ns = usage.refused_ns.saturating_add(cpu_ns);
-            self.stats.refused += 1;
-            cpu_ns = 0;
-        }
+        let cpu_ns = believed(ticks, most_ns, usage, &mut self.stats);
         self.refresh(pid, stat, ticks > 0);
         if let Some(known) = self.known.get_mut(&pid) {
             known.seen = self.pass;
+            let cgroup = known.process.cgroup.as_ref();
+            self.children.collect(pid, cgroup, children_ticks);
             let mut use_of = unchanged(known, false);
             use_of.delta.cpu_ns = cpu_ns;
             usage.processes.push(use_of);
         }
+    }
+
+    /// Marks as ended who was not seen in this pass, and books what was not seen of those that ended.
+    fn bury(&mut self, most_ns: u64, usage: &mut Usage) {
+        let pass = self.pass;
+        self.known.retain(|_, known| {
+            if known.seen != pass {
+                self.children.gone(known.parent, known.all_ticks());
+                usage.processes.push(unchanged(known, true));
+            }
+            known.seen == pass
+        });
+        let (stats, hidden) = (&mut self.stats, self.hidden);
+        self.children.settle(|cgroup, ticks| {
+            // A child that was hidden may have lived for years.
+            if hidden {
+                return;
+            }
+            let cpu_ns = believed(ticks, most_ns, usage, stats);
+            let delta = Counters {
+                cpu_ns,
+                ..Counters::default()
+            };
+            match usage.unnamed.iter_mut().find(|one| one.cgroup == cgroup) {
+                Some(one) => one.delta.add(&delta),
+                None => usage.unnamed.push(UnnamedUsage {
+                    cgroup,
+                    cgroup_id: 0,
+                    delta,
+                }),
+            }
+        });
     }
 
     /// Who a process is that was not seen before.
@@ -197,6 +234,8 @@ impl Procfs {
             }),
             start_ticks: stat.start_ticks,
             cpu_ticks: stat.cpu_ticks,
+            children_ticks: stat.children_ticks,
+            parent: stat.parent,
             stack: stat.stack,
             seen: self.pass,
             look_at: self.pass + 1,
@@ -294,14 +333,8 @@ impl UsageSource for Procfs {
         }
         self.pids = pids;
 
-        let pass = self.pass;
-        self.known.retain(|_, known| {
-            if known.seen != pass {
-                usage.processes.push(unchanged(known, true));
-            }
-            known.seen == pass
-        });
-        if pass.is_multiple_of(64) {
+        self.bury(most_ns, usage);
+        if self.pass.is_multiple_of(64) {
             self.cgroups.retain(|path| Arc::strong_count(path) > 1);
         }
         usage.stats = self.stats;
@@ -323,6 +356,35 @@ impl UsageSource for Procfs {
         }
         notes
     }
+}
+
+impl Known {
+    /// What its CPU time and that of its children grew by.
+    fn grow(&mut self, stat: &Stat<'_>) -> (u64, u64) {
+        let grown = (
+            stat.cpu_ticks.saturating_sub(self.cpu_ticks),
+            stat.children_ticks.saturating_sub(self.children_ticks),
+        );
+        self.cpu_ticks = self.cpu_ticks.max(stat.cpu_ticks);
+        self.children_ticks = self.children_ticks.max(stat.children_ticks);
+        self.parent = stat.parent;
+        grown
+    }
+
+    fn all_ticks(&self) -> u64 {
+        self.cpu_ticks.saturating_add(self.children_ticks)
+    }
+}
+
+/// `ticks` in nanoseconds, or 0 where that is more than the CPUs could have done.
+fn believed(ticks: u64, most_ns: u64, usage: &mut Usage, stats: &mut UsageStats) -> u64 {
+    let cpu_ns = ticks.saturating_mul(CLOCK_TICK_NS);
+    if cpu_ns <= most_ns {
+        return cpu_ns;
+    }
+    usage.refused_ns = usage.refused_ns.saturating_add(cpu_ns);
+    stats.refused += 1;
+    0
 }
 
 fn unchanged(known: &Known, ended: bool) -> ProcessUsage {

@@ -9,6 +9,10 @@ pub(super) struct Stat<'a> {
     pub(super) comm: Cow<'a, str>,
     /// Whether it is a thread of the kernel.
     pub(super) kernel: bool,
+    /// Its parent.
+    pub(super) parent: u32,
+    /// CPU time in clock ticks of the children it waited for, and of theirs.
+    pub(super) children_ticks: u64,
     /// CPU time in clock ticks: user and system, all threads, also those that ended; children not included.
     pub(super) cpu_ticks: u64,
     /// Start time in clock ticks since boot.
@@ -37,14 +41,19 @@ pub(super) fn parse_stat(bytes: &[u8]) -> Option<Stat<'_>> {
         at = number + 1;
         parse_number(word)
     };
+    let parent = field(4)?;
     let flags = field(9)?;
     let user = field(14)?;
     let system = field(15)?;
+    let children_user = field(16)?;
+    let children_system = field(17)?;
     let start_ticks = field(22)?;
     let stack = field(28).unwrap_or(0);
     Some(Stat {
         comm,
         kernel: flags & KERNEL_THREAD != 0,
+        parent: u32::try_from(parent).ok()?,
+        children_ticks: children_user.saturating_add(children_system),
         cpu_ticks: user.saturating_add(system),
         start_ticks,
         stack,
@@ -73,6 +82,7 @@ mod tests {
         let stat = parse_stat(text.as_bytes()).unwrap();
         assert_eq!(stat.comm, "nginx");
         assert_eq!(stat.cpu_ticks, 175); // utime 150 + stime 25; 777 + 888 are its children's
+        assert_eq!((stat.parent, stat.children_ticks), (1, 1665));
         assert_eq!(stat.start_ticks, 123_456);
         assert_eq!(stat.stack, 140_736_000_000);
         assert!(!stat.kernel);
