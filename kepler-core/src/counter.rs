@@ -61,6 +61,11 @@ impl WrappingCounter {
         }
     }
 
+    /// Makes the next reading a baseline.
+    pub fn forget(&mut self) {
+        self.last = None;
+    }
+
     /// The last reading, if there was one.
     pub fn last(&self) -> Option<u64> {
         self.last

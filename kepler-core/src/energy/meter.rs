@@ -54,6 +54,12 @@ impl Meter {
         }
     }
 
+    /// Makes the next look a baseline.
+    pub(super) fn forget(&mut self) {
+        self.counter.forget();
+        self.last = None;
+    }
+
     /// Whether `value` would be refused as too large a growth at time `now`.
     pub(super) fn exceeds(&self, now: Duration, value: u64) -> bool {
         let mut tried = Self {

@@ -189,6 +189,28 @@ fn a_counter_that_nothing_feeds_is_no_zero() {
 }
 
 #[test]
+fn what_the_kernel_adds_over_a_sleep_is_not_booked() {
+    let machine = MachineCopy::empty();
+    machine.set("sys/power/suspend_stats/success", 3);
+    pmu(&machine, "power", 22, "0", &[("energy-pkg", 2)]);
+    cpu(&machine, 0, 0, 0, 0);
+    let mut kernel = Kernel::default();
+    let mut perf = Perf::open_with(&machine.host(), |event| kernel.open(event)).unwrap();
+    let mut readings = Vec::new();
+    let mut look = |seconds, joules| {
+        kernel.show("power/energy-pkg/", 0, joules * JOULE);
+        perf.read(Duration::from_secs(seconds), &mut readings);
+        format!("{:?}", readings[0])
+    };
+    assert_eq!(look(0, 0), "Baseline");
+    assert!(look(1, 10).contains("Joules(10.0)"));
+    // Eight hours asleep; the register was set back, and the kernel took that for a wrap of 262 kJ.
+    machine.set("sys/power/suspend_stats/success", 4);
+    assert_eq!(look(28_801, 262_000), "Baseline");
+    assert!(look(28_802, 262_007).contains("Joules(7.0)"));
+}
+
+#[test]
 fn an_event_that_may_not_be_opened_costs_its_zone_alone() {
     let machine = MachineCopy::empty();
     pmu(

@@ -510,7 +510,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// A counter of 2,000 J a turn on a part of at most 4 x 376 W, looked at each second: at most 900 J a step.
     #[test]

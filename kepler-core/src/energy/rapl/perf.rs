@@ -9,14 +9,14 @@ use crate::energy::rapl::perf_event::{PerfEvent, perf_event_open};
 use crate::energy::rapl::perf_zones::perf_zones;
 use crate::energy::rapl::sum::Sum;
 use crate::energy::suspends::Suspends;
-use crate::energy::{EnergySource, Reading, Zone};
+use crate::energy::{Domain, EnergySource, Reading, Zone};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::note::Note;
 use crate::provenance::Provenance;
 
 /// RAPL energy counters by perf events (`power/energy-pkg/` and its like). The kernel extends them to 64 bits, so they do not
-/// wrap.
+/// wrap; over a sleep of the machine they are not believed, and the next look is a new baseline.
 ///
 /// Needs `CAP_PERFMON`, or `kernel.perf_event_paranoid` at 0 or below. Counts the same energy as
 /// [`Powercap`](crate::energy::Powercap): use one of them. A counter that never moved (guests show `energy-psys` that stands at 0) gives
@@ -27,6 +27,8 @@ pub struct Perf {
     counters: Vec<Sum<Event>>,
     notes: Vec<Note>,
     suspends: Suspends,
+    /// How often the machine had been suspended at the last look.
+    slept: u64,
 }
 
 impl Perf {
@@ -73,6 +75,7 @@ impl Perf {
                 }
             }
         }
+        let mut suspends = Suspends::open(host);
         if let (true, Some(error)) = (zones.is_empty(), refusal) {
             return Err(error);
         }
@@ -80,7 +83,8 @@ impl Perf {
             zones,
             counters,
             notes,
-            suspends: Suspends::open(host),
+            slept: suspends.count(),
+            suspends,
         })
     }
 
@@ -106,10 +110,18 @@ impl EnergySource for Perf {
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
         readings.clear();
         let suspends = self.suspends.count();
+        let slept = suspends != self.slept;
+        self.slept = suspends;
         for (counter, zone) in self.counters.iter_mut().zip(&self.zones) {
-            let reading = counter.look(now, suspends, Event::count);
+            if slept {
+                // The kernel takes a register that a sleep set back to 0 for one that wrapped.
+                counter.forget();
+            }
+            let reading = counter.look(now, 0, Event::count);
+            // The integrated GPU may well be off since the start.
+            let idle_is_odd = zone.domain != Domain::Uncore && counter.stands_at_zero();
             readings.push(match reading {
-                Reading::Energy { .. } if counter.stands_at_zero() => Reading::Failed(idle(zone)),
+                Reading::Energy { .. } if idle_is_odd => Reading::Failed(idle(zone)),
                 reading => reading,
             });
         }

@@ -56,6 +56,13 @@ impl<C> Sum<C> {
             .unwrap_or(Reading::Refused)
     }
 
+    /// Makes the next look a baseline.
+    pub(super) fn forget(&mut self) {
+        for part in &mut self.parts {
+            part.meter.forget();
+        }
+    }
+
     /// Whether every counter still stands at 0.
     pub(super) fn stands_at_zero(&self) -> bool {
         self.parts.iter().all(|part| part.value == 0)
