@@ -1,0 +1,243 @@
+//! Command line arguments; where Kepler 0.11 has the same one, its name and meaning.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Parser, ValueEnum};
+use kepler_core::Host;
+use kepler_core::metrics::{Group, Level, Selection};
+use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
+
+/// Energy of processes, containers and virtual machines as Prometheus metrics.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    /// Address to listen on; may be given more than once
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:28282"
+    )]
+    pub(crate) listen: Vec<String>,
+    /// Time between two samples
+    #[arg(long = "monitor.interval", value_name = "DURATION", default_value = "5s", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// How many ended processes keep series of their own; negative for all
+    #[arg(
+        long = "monitor.max-terminated",
+        value_name = "COUNT",
+        default_value_t = 500,
+        allow_negative_numbers = true
+    )]
+    max_terminated: i64,
+    /// How long ended workloads keep their series
+    #[arg(long = "monitor.retention", value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    retention: Duration,
+    /// Where CPU time comes from
+    #[arg(long = "monitor.usage", value_name = "SOURCE", default_value = "auto")]
+    usage: Usage,
+    /// Where /proc is mounted
+    #[arg(long = "host.procfs", value_name = "PATH", default_value = "/proc")]
+    procfs: PathBuf,
+    /// Where /sys is mounted
+    #[arg(long = "host.sysfs", value_name = "PATH", default_value = "/sys")]
+    sysfs: PathBuf,
+    /// Read RAPL by perf events where powercap cannot be read
+    #[arg(long = "rapl.perf")]
+    rapl_perf: bool,
+    /// Read RAPL by model-specific registers where nothing else can be read
+    #[arg(long = "rapl.msr")]
+    rapl_msr: bool,
+    /// Levels to export: node, process, container, vm, pod or all
+    #[arg(long = "metrics", value_name = "LEVEL", value_delimiter = ',', default_value = "all", value_parser = levels)]
+    levels: Vec<Levels>,
+    /// Families to export: cpu (kepler_*_cpu_*), joules (kepler_*_joules_total), process-joules (the same of processes),
+    /// counters (bpf_* and hardware), aliases (names of older guides), own (sources and self-metrics)
+    #[arg(
+        long = "metrics.families",
+        value_name = "GROUP",
+        value_delimiter = ',',
+        default_value = "cpu,joules,own"
+    )]
+    families: Vec<Group>,
+    /// Value of the labels node_name and instance; the host name by default
+    #[arg(
+        long = "node-name",
+        alias = "kube.node-name",
+        value_name = "NAME",
+        env = "NODE_NAME"
+    )]
+    pub(crate) node_name: Option<String>,
+    /// A made-up meter of constant power, to try things out
+    #[arg(long)]
+    fake: bool,
+    /// Least severe message to print
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LogLevel,
+    /// Form of the messages
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Usage {
+    Auto,
+    Ebpf,
+    Procfs,
+}
+
+/// One value of `--metrics`.
+#[derive(Clone, Debug)]
+struct Levels(Vec<Level>);
+
+impl Args {
+    /// The machine to measure.
+    pub(crate) fn host(&self) -> Host {
+        Host::default()
+            .with_proc(&self.procfs)
+            .with_sys(&self.sysfs)
+    }
+
+    /// What to export.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection {
+            groups: self.families.clone(),
+            levels: self.levels.iter().flat_map(|l| l.0.clone()).collect(),
+        }
+    }
+
+    /// What to measure it with.
+    pub(crate) fn monitor(&self, host: Host) -> MonitorBuilder {
+        let monitor = Monitor::builder()
+            .host(host)
+            .retention(self.retention)
+            .ended_limit(usize::try_from(self.max_terminated).unwrap_or(usize::MAX))
+            .rapl_perf(self.rapl_perf)
+            .rapl_msr(self.rapl_msr)
+            .usage(match self.usage {
+                Usage::Auto => UsageChoice::Auto,
+                Usage::Ebpf => UsageChoice::Ebpf,
+                Usage::Procfs => UsageChoice::Procfs,
+            });
+        if self.fake { monitor.fake() } else { monitor }
+    }
+}
+
+/// Prints help or version as they are, and anything else in one line. Returns the exit code: 2 for a usage error.
+#[expect(clippy::print_stderr, reason = "no log is set up yet")]
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // Nothing is left to do where even this cannot be printed.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    eprintln!("kepler-exporter: {line} (try --help)");
+    ExitCode::from(2)
+}
+
+fn levels(text: &str) -> Result<Levels, kepler_core::Error> {
+    match text {
+        "all" => Ok(Levels(Level::ALL.into())),
+        name => Ok(Levels(vec![name.parse()?])),
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be from 100ms to 1h".into())
+    }
+}
+
+/// A duration as Go spells it: one number with `ms`, `s`, `m` or `h`, or several of them after another.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a duration such as 500ms, 5s or 1m30s".to_owned();
+    let (mut rest, mut sum) = (text, Duration::ZERO);
+    while !rest.is_empty() || text.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(wrong)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let units = &rest[digits..];
+        let end = units
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(units.len());
+        let unit = match &units[..end] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(wrong()),
+        };
+        sum += Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+        rest = &units[end..];
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_spelt_as_in_go() {
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "5x",
+            "-5s",
+            "5s5",
+            "1e400h",
+            "9999999999999999999h",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(interval("0s").is_err());
+    }
+
+    #[test]
+    fn levels_and_families_are_lists() {
+        let args = [
+            "x",
+            "--metrics=node,vm",
+            "--metrics",
+            "pod",
+            "--metrics.families=counters,cpu",
+        ];
+        let selection = Args::try_parse_from(args).unwrap().selection();
+        assert_eq!(selection.levels, [Level::Node, Level::Vm, Level::Pod]);
+        assert_eq!(selection.groups, [Group::Counters, Group::Cpu]);
+        assert_eq!(
+            Args::try_parse_from(["x"]).unwrap().selection(),
+            Selection::default()
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! One line a message on standard error, as text or JSON.
+
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use crate::args::{LogFormat, LogLevel};
+
+static SETTINGS: OnceLock<(LogLevel, LogFormat)> = OnceLock::new();
+
+/// Sets the least level and the form. Later calls change nothing.
+pub(crate) fn start(level: LogLevel, format: LogFormat) {
+    SETTINGS.get_or_init(|| (level, format));
+}
+
+/// What only a developer wants to know.
+pub(crate) fn debug(message: &str) {
+    write(LogLevel::Debug, message);
+}
+
+/// What an operator wants to know once.
+pub(crate) fn info(message: &str) {
+    write(LogLevel::Info, message);
+}
+
+/// What goes wrong and may pass.
+pub(crate) fn warn(message: &str) {
+    write(LogLevel::Warn, message);
+}
+
+/// What ends the program.
+pub(crate) fn error(message: &str) {
+    write(LogLevel::Error, message);
+}
+
+#[expect(clippy::print_stderr, reason = "this is the log")]
+fn write(level: LogLevel, message: &str) {
+    let (least, format) = *SETTINGS.get_or_init(|| (LogLevel::Info, LogFormat::Text));
+    if level >= least {
+        eprintln!("{}", line(level, format, seconds(), message));
+    }
+}
+
+fn seconds() -> f64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+fn line(level: LogLevel, format: LogFormat, time: f64, message: &str) -> String {
+    let level = match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    match format {
+        LogFormat::Text => format!(
+            "{level}: {}",
+            message
+                .escape_debug()
+                .to_string()
+                .replace("\\\"", "\"")
+                .replace("\\'", "'")
+        ),
+        LogFormat::Json => format!(
+            r#"{{"time":{time:.3},"level":"{level}","msg":{}}}"#,
+            quoted(message)
+        ),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out += &format!("\\u{:04x}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_holds() {
+        let text = line(LogLevel::Warn, LogFormat::Text, 1.0, "a \"b\"\nc");
+        assert_eq!(text, "warn: a \"b\"\\nc");
+        let json = line(LogLevel::Info, LogFormat::Json, 1.5, "a \"b\"\nc\\");
+        assert_eq!(
+            json,
+            r#"{"time":1.500,"level":"info","msg":"a \"b\"\u000ac\\"}"#
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Kepler's Prometheus exporter: arguments, a sampling thread, an HTTP server, and a clean stop.
+
+mod args;
+mod landing;
+mod log;
+mod reply;
+mod sampler;
+mod serve;
+mod stall;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use kepler_core::metrics::Exposition;
+use kepler_core::monitor::Snapshot;
+use kepler_core::{Origin, Provenance};
+use tokio::signal::unix::{SignalKind, signal};
+
+use args::Args;
+use reply::Site;
+use sampler::Sampler;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return args::explain(&error),
+    };
+    log::start(args.log_level, args.log_format);
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    // Before anything that takes time, so that a busy port is told at once.
+    let listeners = serve::bind(&args.listen)?;
+    let host = args.host();
+    let selection = args.selection();
+    let mut exposition = Exposition::new(&selection, host.clone());
+    if let Some(name) = &args.node_name {
+        exposition = exposition.with_node_name(name);
+    }
+    let mut monitor = args
+        .monitor(host)
+        .counters(selection.counters())
+        .build()
+        .map_err(|e| e.to_string())?;
+    log::info(&format!("kepler-exporter {}", env!("CARGO_PKG_VERSION")));
+    let first = monitor.sample().map_err(|e| e.to_string())?;
+    explain(&first);
+    let sampler = Sampler::start(monitor, first, args.interval);
+    let site = Arc::new(Site::new(exposition, sampler.view()));
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start: {e}"))?;
+    let served = runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (
+            stop_signal(SignalKind::terminate())?,
+            stop_signal(SignalKind::interrupt())?,
+        );
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            log::info("stopping");
+        };
+        serve::serve(listeners, site, stop).await
+    });
+    sampler.stop();
+    served
+}
+
+/// What is used, where figures come from, and why what is missing is missing.
+fn explain(snapshot: &Snapshot) {
+    for zone in &snapshot.node.zones {
+        log::info(&format!(
+            "zone {}: {}",
+            zone.zone.name,
+            origin(&zone.provenance)
+        ));
+    }
+    log::info(&format!("usage by {}", snapshot.sources.usage));
+    for note in &snapshot.sources.notes {
+        log::info(&note.to_string());
+    }
+}
+
+/// Where a zone's figures come from, in a line.
+fn origin(provenance: &Provenance) -> String {
+    let origin = match provenance.origin {
+        Origin::Measured => "measured",
+        Origin::Modeled => "modeled",
+    };
+    let mut text = format!("{origin} by {}", provenance.source);
+    if let Some(model) = &provenance.model {
+        text += &format!(" {model}");
+    }
+    if let Some(mae) = provenance.mae {
+        text += &format!(", expected error {mae}");
+    }
+    if provenance.in_range == Some(false) {
+        text += ", outside the range that the model was trained on";
+    }
+    if !provenance.note.is_empty() {
+        text += &format!(" ({})", provenance.note);
+    }
+    text
+}
+
+fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, String> {
+    signal(kind).map_err(|e| format!("cannot listen for signals: {e}"))
+}

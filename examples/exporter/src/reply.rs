@@ -1,0 +1,247 @@
+//! What is answered to which request.
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY,
+};
+use hyper::http::HeaderValue;
+use hyper::{Method, Request, Response, StatusCode};
+use kepler_core::metrics::{Exposition, Format, Page};
+use kepler_core::monitor::ExportMark;
+
+use crate::landing;
+use crate::sampler::View;
+
+/// Everything that can be asked for.
+pub(crate) struct Site {
+    exposition: Mutex<Exposition>,
+    view: View,
+}
+
+impl Site {
+    pub(crate) fn new(exposition: Exposition, view: View) -> Self {
+        Self {
+            exposition: Mutex::new(exposition),
+            view,
+        }
+    }
+
+    /// The answer to a request. Its body is made while it is sent.
+    pub(crate) fn reply(&self, request: &Request<Incoming>) -> Response<Reply> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut reply = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            reply
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return reply;
+        }
+        match request.uri().path() {
+            "/metrics" => self.metrics(request),
+            "/healthz" | "/health" | "/readyz" | "/ready" if self.view.is_fresh() => {
+                plain(StatusCode::OK, "ok\n")
+            }
+            "/healthz" | "/health" | "/readyz" | "/ready" => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no sample was taken for three intervals\n",
+            ),
+            "/" => {
+                let page = landing::page(&self.view.snapshot());
+                answer(
+                    StatusCode::OK,
+                    "text/html; charset=utf-8",
+                    Reply::Whole(page.into()),
+                )
+            }
+            _ => plain(StatusCode::NOT_FOUND, "not found; see / and /metrics\n"),
+        }
+    }
+
+    fn metrics(&self, request: &Request<Incoming>) -> Response<Reply> {
+        let format = Format::negotiate(&header(request, ACCEPT));
+        let gzip = wants_gzip(&header(request, ACCEPT_ENCODING));
+        let mut exposition = self
+            .exposition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let page = exposition.page(&self.view.snapshot(), format);
+        drop(exposition);
+        let body = Scrape {
+            page,
+            gzip: gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast())),
+            mark: self.view.mark.clone(),
+            done: false,
+        };
+        let mut reply = answer(
+            StatusCode::OK,
+            format.content_type(),
+            Reply::Scrape(Box::new(body)),
+        );
+        let headers = reply.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+        if gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        reply
+    }
+}
+
+/// A body.
+pub(crate) enum Reply {
+    /// All of it at once.
+    Whole(Bytes),
+    /// A page of metrics, piece by piece.
+    Scrape(Box<Scrape>),
+}
+
+/// A page of metrics on its way to a client: at no time is more of it in memory than a piece.
+pub(crate) struct Scrape {
+    page: Page,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+    mark: ExportMark,
+    done: bool,
+}
+
+/// Size of a piece in bytes, before compression.
+const PIECE: usize = 64 << 10;
+
+impl Scrape {
+    fn next(&mut self) -> Option<Bytes> {
+        let mut piece = Vec::new();
+        while !self.done && piece.is_empty() {
+            let mut text = Vec::with_capacity(PIECE + (PIECE >> 3));
+            self.done = !self.page.write(&mut text, PIECE);
+            piece = match &mut self.gzip {
+                None => text,
+                Some(gzip) => compressed(gzip, &text, self.done),
+            };
+        }
+        if self.done && !piece.is_empty() {
+            // The last piece: from here on, what it shows counts as shown.
+            self.mark.exported(self.page.snapshot());
+        }
+        (!piece.is_empty()).then(|| piece.into())
+    }
+}
+
+/// What the compressor has ready after `text`; all of it at the end.
+fn compressed(gzip: &mut GzEncoder<Vec<u8>>, text: &[u8], last: bool) -> Vec<u8> {
+    let written = gzip
+        .write_all(text)
+        .and_then(|()| if last { gzip.try_finish() } else { Ok(()) });
+    debug_assert!(written.is_ok(), "a Vec takes everything");
+    std::mem::take(gzip.get_mut())
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = match &mut *self {
+            Self::Whole(bytes) => Some(std::mem::take(bytes)).filter(|b| !b.is_empty()),
+            Self::Scrape(scrape) => scrape.next(),
+        };
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Scrape(scrape) => scrape.done,
+        }
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Whole(bytes) => hyper::body::SizeHint::with_exact(bytes.len() as u64),
+            Self::Scrape(_) => hyper::body::SizeHint::default(),
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Reply> {
+    answer(
+        status,
+        "text/plain; charset=utf-8",
+        Reply::Whole(Bytes::from_static(text.as_bytes())),
+    )
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Reply) -> Response<Reply> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// All values of a header, as one list.
+fn header(request: &Request<Incoming>, name: HeaderName) -> String {
+    let values = request
+        .headers()
+        .get_all(name)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
+}
+
+/// Whether an `Accept-Encoding` header takes gzip.
+fn wants_gzip(accept: &str) -> bool {
+    let (mut gzip, mut any) = (None, false);
+    for coding in accept.split(',') {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let quality = parameters
+            .trim()
+            .strip_prefix("q=")
+            .map_or(Ok(1.0), str::parse::<f64>);
+        let taken = quality.is_ok_and(|q| q > 0.0);
+        match name.trim() {
+            name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
+                gzip = Some(taken)
+            }
+            "*" => any = taken,
+            _ => {}
+        }
+    }
+    gzip.unwrap_or(any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_only_where_it_is_taken() {
+        for taken in [
+            "gzip",
+            "deflate, gzip;q=0.5",
+            "*",
+            "GZIP",
+            "br;q=1, *;q=0.1",
+        ] {
+            assert!(wants_gzip(taken), "{taken}");
+        }
+        for refused in [
+            "",
+            "identity",
+            "gzip;q=0",
+            "*;q=0",
+            "gzip;q=0, *",
+            "gzip;q=x",
+        ] {
+            assert!(!wants_gzip(refused), "{refused}");
+        }
+    }
+}
