@@ -8,7 +8,6 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -129,9 +128,15 @@ async fn connection(stream: TcpStream, site: Arc<Site>, mut stopped: watch::Rece
     }
 }
 
-async fn refuse(mut stream: TcpStream) {
-    let busy =
-        b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+async fn refuse(stream: TcpStream) {
     // A client that does not even take this much is left alone.
-    let _ = timeout(Duration::from_secs(1), stream.write_all(busy)).await;
+    if timeout(Duration::from_secs(1), stream.writable())
+        .await
+        .is_ok()
+    {
+        let _ = stream.try_write(BUSY);
+    }
 }
+
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
