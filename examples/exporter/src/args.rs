@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
 use kepler_core::Host;
+use kepler_core::energy::{Meters, Rapl};
 use kepler_core::metrics::{Group, Level, Selection};
 use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
 
@@ -128,14 +129,20 @@ impl Args {
             .host(host)
             .retention(self.retention)
             .ended_limit(usize::try_from(self.max_terminated).unwrap_or(usize::MAX))
-            .rapl_perf(self.rapl_perf)
-            .rapl_msr(self.rapl_msr)
+            .meters(self.meters())
             .usage(match self.usage {
                 Usage::Auto => UsageChoice::Auto,
                 Usage::Ebpf => UsageChoice::Ebpf,
                 Usage::Procfs => UsageChoice::Procfs,
             });
         if self.fake { monitor.fake() } else { monitor }
+    }
+
+    fn meters(&self) -> Meters {
+        let mut meters = Meters::default();
+        meters.rapl.extend(self.rapl_perf.then_some(Rapl::Perf));
+        meters.rapl.extend(self.rapl_msr.then_some(Rapl::Msr));
+        meters
     }
 }
 
