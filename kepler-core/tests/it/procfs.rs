@@ -310,6 +310,30 @@ fn a_process_that_works_is_found_in_its_new_cgroup_within_eight_samples() {
 }
 
 #[test]
+fn a_cgroup_has_the_id_of_its_folder_in_its_own_hierarchy() {
+    use std::os::unix::fs::MetadataExt;
+    let machine = Machine::new();
+    let folder = |name: &str| {
+        let folder = machine.root.path().join("sys/fs/cgroup").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::metadata(folder).unwrap().ino()
+    };
+    let (unified, cpu) = (folder("a"), folder("cpu,cpuacct/b"));
+    for (pid, cgroup) in [
+        (7, "0::/a\n"),
+        (8, "4:cpu,cpuacct:/b\n0::/a\n"),
+        (9, "0::/gone\n"),
+    ] {
+        machine.process(pid, "x", 0, 1, 0);
+        machine.write(&format!("{pid}/cgroup"), cgroup);
+    }
+    let mut source = machine.open();
+    source.at(100);
+    let ids = [7, 8, 9].map(|pid| source.process(pid).cgroup_id);
+    assert_eq!(ids, [unified, cpu, 0]);
+}
+
+#[test]
 fn hidden_processes_are_reported_and_an_empty_proc_is_an_error() {
     let machine = Machine::new();
     let error = Procfs::open(&Host::at(machine.root.path())).unwrap_err();

@@ -4,7 +4,7 @@ mod cgroup;
 mod children;
 mod stat;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,16 +28,18 @@ use stat::{Stat, parse_stat};
 /// Usage from `/proc/PID/stat`: CPU time to 10 ms, by process.
 ///
 /// What a process used between the last sample and its end, and what processes used that lived only between two samples, is
-/// known once their parent waited for them: as [`Usage::unnamed`] of the parent's cgroup. The cgroup is read again after an `exec` and, while
-/// the process uses CPU time, after 1, 2, 4 and then each 8 samples. An `exec` is known by a new name, or by a new stack
-/// address where that may be seen.
+/// known once their parent waited for them: as [`Usage::unnamed`] of the parent's cgroup.
+///
+/// The cgroup is read again after an `exec` and, while the process uses CPU time, after 1, 2, 4 and then each 8 samples. An
+/// `exec` is known by a new name, or by a new stack address where that may be seen.
 #[derive(Debug)]
 pub struct Procfs {
     host: Host,
     node: NodeReader,
     known: HashMap<u32, Known>,
     children: Children,
-    cgroups: HashSet<Arc<str>>,
+    /// Paths in use, with the ids of their groups.
+    cgroups: HashMap<Arc<str>, u64>,
     sampled: Option<Duration>,
     pass: u64,
     stats: UsageStats,
@@ -96,7 +98,7 @@ impl Procfs {
             node,
             known: HashMap::new(),
             children: Children::default(),
-            cgroups: HashSet::new(),
+            cgroups: HashMap::new(),
             sampled: None,
             pass: 0,
             stats: UsageStats::default(),
@@ -193,7 +195,7 @@ impl Procfs {
             }
             known.seen == pass
         });
-        let (stats, hidden) = (&mut self.stats, self.hidden);
+        let (stats, hidden, ids) = (&mut self.stats, self.hidden, &self.cgroups);
         self.children.settle(|cgroup, ticks| {
             // A child that was hidden may have lived for years.
             if hidden {
@@ -207,8 +209,11 @@ impl Procfs {
             match usage.unnamed.iter_mut().find(|one| one.cgroup == cgroup) {
                 Some(one) => one.delta.add(&delta),
                 None => usage.unnamed.push(UnnamedUsage {
+                    cgroup_id: cgroup
+                        .as_ref()
+                        .and_then(|path| ids.get(path).copied())
+                        .unwrap_or(0),
                     cgroup,
-                    cgroup_id: 0,
                     delta,
                 }),
             }
@@ -218,7 +223,7 @@ impl Procfs {
     /// Who a process is that was not seen before.
     fn meet(&mut self, pid: u32, stat: &Stat<'_>) -> Known {
         let identity = self.identity(pid, stat);
-        let cgroup = self.cgroup(pid);
+        let (cgroup, cgroup_id) = self.cgroup(pid).unzip();
         Known {
             process: Arc::new(Process {
                 key: ProcessKey {
@@ -229,7 +234,7 @@ impl Procfs {
                 exe: identity.exe,
                 command: identity.command,
                 cgroup,
-                cgroup_id: 0,
+                cgroup_id: cgroup_id.unwrap_or(0),
                 kernel: stat.kernel,
             }),
             start_ticks: stat.start_ticks,
@@ -266,7 +271,9 @@ impl Procfs {
                 process.comm
             };
         }
-        process.cgroup = self.cgroup(pid).or(process.cgroup);
+        if let Some((cgroup, id)) = self.cgroup(pid) {
+            (process.cgroup, process.cgroup_id) = (Some(cgroup), id);
+        }
         if let Some(known) = self.known.get_mut(&pid) {
             if executed {
                 known.stack = stat.stack;
@@ -290,19 +297,23 @@ impl Procfs {
         }
     }
 
-    /// The cgroup's path, the same `Arc` for each process in it; `None` when it cannot be read.
-    fn cgroup(&mut self, pid: u32) -> Option<Arc<str>> {
-        let text = self
-            .host
-            .text(self.host.proc(format!("{pid}/cgroup")))
-            .ok()?;
-        let path = parse_cgroup(&text)?;
-        if let Some(known) = self.cgroups.get(path) {
-            return Some(known.clone());
+    /// The cgroup's path, the same `Arc` for each process in it, and its id; `None` when it cannot be read.
+    fn cgroup(&mut self, pid: u32) -> Option<(Arc<str>, u64)> {
+        let file = self.host.proc(format!("{pid}/cgroup"));
+        let text = self.host.text(file).ok()?;
+        let (folders, path) = parse_cgroup(&text)?;
+        if let Some((path, id)) = self.cgroups.get_key_value(path) {
+            return Some((path.clone(), *id));
         }
-        let path: Arc<str> = path.into();
-        self.cgroups.insert(path.clone());
-        Some(path)
+        let id = folders.iter().find_map(|folder| {
+            let root = self.host.sys("fs/cgroup").join(folder);
+            self.host
+                .inode(root.join(path.trim_start_matches('/')))
+                .ok()
+        });
+        let (path, id): (Arc<str>, _) = (path.into(), id.unwrap_or(0));
+        self.cgroups.insert(path.clone(), id);
+        Some((path, id))
     }
 }
 
@@ -335,7 +346,7 @@ impl UsageSource for Procfs {
 
         self.bury(most_ns, usage);
         if self.pass.is_multiple_of(64) {
-            self.cgroups.retain(|path| Arc::strong_count(path) > 1);
+            self.cgroups.retain(|path, _| Arc::strong_count(path) > 1);
         }
         usage.stats = self.stats;
         Ok(())
