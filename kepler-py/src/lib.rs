@@ -1,6 +1,13 @@
 //! The Python package `kepler`: conversions around `kepler-core`, no logic of its own.
 
 mod errors;
+mod measure;
+mod model;
+mod monitor;
+mod options;
+mod provenance;
+mod record;
+mod snapshot;
 
 use pyo3::prelude::*;
 
@@ -10,6 +17,19 @@ mod _kepler {
 
     #[pymodule_export]
     use crate::errors::_raise;
+    #[pymodule_export]
+    use crate::measure::{EnergyMeter, MeasuredZone, Measurement, Ready};
+    #[pymodule_export]
+    use crate::model::RawModel;
+    #[pymodule_export]
+    use crate::monitor::{Monitor, doctor};
+    #[pymodule_export]
+    use crate::provenance::Provenance;
+    #[pymodule_export]
+    use crate::snapshot::{
+        Container, DomainEnergy, Ended, Node, Note, Process, Snapshot, Sources, VirtualMachine,
+        Zone,
+    };
 
     /// The version of the package, the same as that of the Rust crates and the npm package.
     #[pyfunction]

@@ -31,12 +31,17 @@ def test_errors_are_those_of_the_list():
     assert errors == {*API["errors"], "KeplerError"}
 
 
+def test_classes_are_those_of_the_list():
+    classes = {name for name in kepler.__all__ if inspect.isclass(getattr(kepler, name))}
+    assert classes == {*API["types"], *API["python"]["classes"], *API["errors"], "KeplerError"}
+
+
 @pytest.mark.parametrize("name", API["types"])
 def test_members_are_those_of_the_list(name):
     assert public(getattr(kepler, name)) == set(API["types"][name]) | set(API["python"]["types"].get(name, []))
 
 
 def test_one_version_everywhere():
-    cargo = re.search(r'\[workspace.package\]\nversion = "([^"]+)"', (ROOT / "Cargo.toml").read_text()).group(1)
+    (cargo,) = re.findall(r'\[workspace.package\]\nversion = "([^"]+)"', (ROOT / "Cargo.toml").read_text())
     node = json.loads((ROOT / "kepler-node/package.json").read_text())["version"]
     assert kepler.version() == kepler.__version__ == cargo == node

@@ -1,5 +1,6 @@
 //! Plain data: all that one sample knows. Nothing here reads, and nothing here changes after it was made.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -214,4 +215,19 @@ pub struct Snapshot {
     pub stats: UsageStats,
     /// What the sample cost.
     pub cost: SampleCost,
+}
+
+/// For people: what is in use, then every part with why it is not.
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let energy = if self.energy.is_empty() {
+            "none".to_owned()
+        } else {
+            self.energy.join(", ")
+        };
+        write!(f, "energy: {energy}\nusage: {}", self.usage)?;
+        self.notes
+            .iter()
+            .try_for_each(|note| write!(f, "\n  {note}"))
+    }
 }

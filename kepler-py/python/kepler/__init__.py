@@ -1,9 +1,30 @@
 """How many joules a process, container or block of code used.
 
 Measured where the hardware tells, estimated with a stated error where it does not.
+
+Examples
+--------
+>>> import kepler
+>>> with kepler.measure() as m:
+...     total = sum(range(100_000))
+>>> m.seconds >= 0 and m.cpu_seconds >= 0
+True
 """
 
-from kepler._kepler import version
+from typing import Any
+
+from kepler._kepler import (
+    EnergyMeter,
+    Measurement,
+    Monitor,
+    Provenance,
+    Snapshot,
+    Sources,
+    doctor,
+    version,
+)
+from kepler._measure import Measured, measure, measure_command, measured
+from kepler._model import Interval, PowerModel, Predictions
 from kepler.errors import (
     Cancelled,
     Forked,
@@ -19,15 +40,36 @@ from kepler.errors import (
 
 __all__ = [
     "Cancelled",
+    "EnergyMeter",
     "Forked",
     "InvalidInput",
+    "Interval",
     "Io",
     "KeplerError",
     "Malformed",
+    "Measured",
+    "Measurement",
+    "Monitor",
     "NotFound",
     "PermissionDenied",
+    "PowerModel",
+    "Predictions",
+    "Provenance",
+    "Snapshot",
+    "Sources",
     "TooLarge",
     "Unsupported",
+    "doctor",
+    "measure",
+    "measure_command",
+    "measured",
     "version",
 ]
 __version__ = version()
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Add the magics ``%measure`` and ``%%measure``; called by ``%load_ext kepler``."""
+    from kepler._ipython import load
+
+    load(ipython)

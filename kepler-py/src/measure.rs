@@ -1,0 +1,321 @@
+//! What a block of code, a process, a cgroup or a command used.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kepler_core::Error;
+use kepler_core::monitor as core;
+use kepler_core::monitor::{Scope, Window};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::errors::{run, to_py};
+use crate::options::{self, Roots};
+use crate::provenance::Provenance;
+use crate::record::{plain, record};
+
+record! {
+    /// What one domain used during a block.
+    MeasuredZone {
+        /// Active energy of the block.
+        joules: f64,
+        /// All the machine used in the domain, idle included.
+        node_joules: f64,
+        /// Where the figures come from.
+        provenance: Py<Provenance>,
+    }
+}
+
+/// Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest, on any thread.
+#[pyclass(frozen, module = "kepler")]
+pub(crate) struct EnergyMeter(pub(crate) core::EnergyMeter);
+
+#[pymethods]
+impl EnergyMeter {
+    /// Opens the meters of this machine, or the power model where it has none.
+    ///
+    /// Parameters
+    /// ----------
+    /// root, proc, sys
+    ///     Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
+    /// fake
+    ///     A scripted meter of constant power, for tests and demonstrations.
+    /// rapl_perf, rapl_msr
+    ///     Other ways to RAPL, tried where powercap cannot be read.
+    #[new]
+    #[pyo3(signature = (*, root=None, proc=None, sys=None, fake=false, rapl_perf=false, rapl_msr=false))]
+    fn new(
+        py: Python<'_>,
+        root: Option<PathBuf>,
+        proc: Option<PathBuf>,
+        sys: Option<PathBuf>,
+        fake: bool,
+        rapl_perf: bool,
+        rapl_msr: bool,
+    ) -> PyResult<Self> {
+        let roots = Roots { root, proc, sys };
+        run(py, || {
+            options::energy(roots, fake, rapl_perf, rapl_msr).meter()
+        })
+        .map(Self)
+    }
+
+    /// A block to be measured: ``with meter.measure() as m``.
+    ///
+    /// Parameters
+    /// ----------
+    /// scope
+    ///     ``"process"`` charges the block with the CPU time of all threads of this process and of its children that
+    ///     ended meanwhile; ``"thread"`` with that of the calling thread alone.
+    /// pid, cgroup
+    ///     Another process, or everything in a cgroup by its path, in place of this process.
+    #[pyo3(signature = (scope="process", *, pid=None, cgroup=None))]
+    fn measure(
+        &self,
+        scope: &str,
+        pid: Option<u32>,
+        cgroup: Option<String>,
+    ) -> PyResult<Measurement> {
+        let scope = match (scope, pid, cgroup) {
+            ("process", None, None) => Scope::Process,
+            ("thread", None, None) => Scope::Thread,
+            ("process", Some(pid), None) => Scope::Pid(pid),
+            ("process", None, Some(path)) => Scope::Cgroup(path),
+            _ => {
+                return Err(to_py(Error::InvalidInput {
+                    what: "scope".to_owned(),
+                    why: format!(
+                        "{scope} is not process or thread, or it is given together with a pid or cgroup"
+                    ),
+                }));
+            }
+        };
+        Ok(Measurement {
+            meter: self.0.clone(),
+            scope,
+            state: Mutex::new(State::New),
+            returncode: None,
+        })
+    }
+
+    /// Runs a command to its end and tells what it and its children used.
+    ///
+    /// Parameters
+    /// ----------
+    /// command
+    ///     The program and its arguments. Input and output are this process's own.
+    /// cwd
+    ///     The folder to run it in.
+    #[pyo3(signature = (command, *, cwd=None))]
+    fn measure_command(
+        &self,
+        py: Python<'_>,
+        command: Vec<OsString>,
+        cwd: Option<PathBuf>,
+    ) -> PyResult<Measurement> {
+        let [program, arguments @ ..] = command.as_slice() else {
+            return Err(to_py(Error::InvalidInput {
+                what: "command".to_owned(),
+                why: "it is empty".to_owned(),
+            }));
+        };
+        let (status, measurement) = run(py, || {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            if let Some(cwd) = cwd {
+                command.current_dir(cwd);
+            }
+            self.0.measure_command(&mut command)
+        })?;
+        Ok(Measurement {
+            meter: self.0.clone(),
+            scope: Scope::Process,
+            state: Mutex::new(State::Ended(Arc::new(measurement))),
+            returncode: status
+                .code()
+                .or_else(|| status.signal().map(|signal| -signal)),
+        })
+    }
+}
+
+/// What a block used. Asked for inside of the block, the figures are those so far.
+#[pyclass(frozen, module = "kepler")]
+pub(crate) struct Measurement {
+    meter: core::EnergyMeter,
+    scope: Scope,
+    state: Mutex<State>,
+    returncode: Option<i32>,
+}
+
+enum State {
+    New,
+    Begun(Window),
+    Ended(Arc<core::Measurement>),
+}
+
+#[pymethods]
+impl Measurement {
+    /// Active energy of the block in joules: package and memory where they are known, else the platform. None where
+    /// nothing could be read.
+    #[getter]
+    fn joules(&self) -> PyResult<Option<f64>> {
+        Ok(self.figures()?.joules.map(|joules| joules.0))
+    }
+
+    /// The lowest and highest joules that fit the readings, for a block too short for the meter's step; else None.
+    #[getter]
+    fn interval(&self) -> PyResult<Option<(f64, f64)>> {
+        Ok(self.figures()?.interval.map(|(low, high)| (low.0, high.0)))
+    }
+
+    /// All the machine used meanwhile in joules, idle included.
+    #[getter]
+    fn node_joules(&self) -> PyResult<Option<f64>> {
+        Ok(self.figures()?.node_joules.map(|joules| joules.0))
+    }
+
+    /// Mean active power of the block.
+    #[getter]
+    fn watts(&self) -> PyResult<Option<f64>> {
+        Ok(self.figures()?.watts().map(|watts| watts.0))
+    }
+
+    /// Wall time of the block.
+    #[getter]
+    fn seconds(&self) -> PyResult<f64> {
+        Ok(self.figures()?.duration.as_secs_f64())
+    }
+
+    /// CPU time of the block.
+    #[getter]
+    fn cpu_seconds(&self) -> PyResult<f64> {
+        Ok(self.figures()?.cpu_time.as_secs_f64())
+    }
+
+    /// Each domain apart. Domains overlap: they are not to be added up.
+    #[getter]
+    fn zones(&self, py: Python<'_>) -> PyResult<BTreeMap<&'static str, Py<MeasuredZone>>> {
+        let zone = |zone: &core::MeasuredDomain| {
+            let record = MeasuredZone {
+                joules: zone.joules.0,
+                node_joules: zone.node_joules.0,
+                provenance: Provenance::new(py, &zone.provenance)?,
+            };
+            Ok((zone.domain.as_str(), Py::new(py, record)?))
+        };
+        self.figures()?.zones.iter().map(zone).collect()
+    }
+
+    /// Where `joules` comes from; None where nothing could be read.
+    #[getter]
+    fn provenance(&self, py: Python<'_>) -> PyResult<Option<Py<Provenance>>> {
+        self.figures()?
+            .provenance()
+            .map(|from| Provenance::new(py, from))
+            .transpose()
+    }
+
+    /// The exit status of a measured command, or minus the signal that ended it; None for a block of code.
+    #[getter]
+    fn returncode(&self) -> Option<i32> {
+        self.returncode
+    }
+
+    /// The same figures as plain dictionaries, lists, strings and numbers.
+    fn to_dict<'py>(slf: &Bound<'py, Self>) -> PyResult<BTreeMap<&'static str, Bound<'py, PyAny>>> {
+        let figures = [
+            "joules",
+            "interval",
+            "node_joules",
+            "watts",
+            "seconds",
+            "cpu_seconds",
+            "zones",
+            "provenance",
+            "returncode",
+        ];
+        figures
+            .into_iter()
+            .map(|name| Ok((name, plain(slf.getattr(name)?)?)))
+            .collect()
+    }
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let this = slf.get();
+        let window = run(slf.py(), || this.meter.begin(this.scope.clone()))?;
+        *this.state() = State::Begun(window);
+        Ok(slf.clone())
+    }
+
+    #[pyo3(signature = (*_error: "object"))]
+    fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let ended = run(py, || match &*self.state() {
+            State::Begun(window) => self.meter.end(window).map(Some),
+            _ => Ok(None),
+        })?;
+        if let Some(measurement) = ended {
+            *self.state() = State::Ended(Arc::new(measurement));
+        }
+        Ok(())
+    }
+
+    /// As ``__enter__``, for ``async with``: nothing is waited for.
+    #[pyo3(signature = () -> "Any")]
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Ready> {
+        Self::__enter__(slf).map(|this| Ready(Some(this.into_any().unbind())))
+    }
+
+    /// As ``__exit__``.
+    #[pyo3(signature = (*_error: "object") -> "Any")]
+    fn __aexit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<Ready> {
+        self.__exit__(py, _error).map(|()| Ready(None))
+    }
+
+    fn __repr__(&self) -> String {
+        match self.figures() {
+            Ok(figures) => format!("Measurement({figures})"),
+            Err(_) => "Measurement(not begun)".to_owned(),
+        }
+    }
+}
+
+impl Measurement {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn figures(&self) -> PyResult<Arc<core::Measurement>> {
+        match &*self.state() {
+            State::Ended(measurement) => Ok(measurement.clone()),
+            State::Begun(window) => self.meter.end(window).map(Arc::new).map_err(to_py),
+            State::New => Err(to_py(Error::InvalidInput {
+                what: "measurement".to_owned(),
+                why: "the block has not begun: use it in a with statement".to_owned(),
+            })),
+        }
+    }
+}
+
+/// An awaitable that is done already.
+#[pyclass(frozen, module = "kepler")]
+pub(crate) struct Ready(Option<Py<PyAny>>);
+
+#[pymethods]
+impl Ready {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<()> {
+        let value = self.0.as_ref().map(|value| value.clone_ref(py));
+        Err(pyo3::exceptions::PyStopIteration::new_err((value,)))
+    }
+}

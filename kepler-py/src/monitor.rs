@@ -1,0 +1,129 @@
+//! What everything on a machine uses, sample by sample.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kepler_core::Error;
+use kepler_core::monitor as core;
+use pyo3::prelude::*;
+
+use crate::errors::{run, to_py};
+use crate::measure::EnergyMeter;
+use crate::options::{self, Roots};
+use crate::snapshot::{Snapshot, Sources};
+
+/// Watches one machine: each sample tells what everything on it used since the sample before.
+///
+/// Works without privileges and without a meter; `sources` says what is used and why. Several monitors can watch at once.
+#[pyclass(frozen, module = "kepler")]
+pub(crate) struct Monitor {
+    inner: Mutex<core::Monitor>,
+    meter: core::EnergyMeter,
+    sources: Arc<core::Sources>,
+    process: u32,
+}
+
+#[pymethods]
+impl Monitor {
+    /// Opens the best sources that work here.
+    ///
+    /// Parameters
+    /// ----------
+    /// usage
+    ///     Where CPU time comes from: ``"ebpf"`` (exact), ``"procfs"`` (needs no privilege), or ``"auto"``.
+    /// counters
+    ///     Counts wanted beyond CPU time, such as ``"page_cache_hits"``. Their kernel hooks attach only then.
+    /// retention
+    ///     Seconds that ended workloads keep their totals.
+    /// ended_limit
+    ///     How many ended processes keep an entry of their own, the largest first.
+    /// root, proc, sys
+    ///     Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
+    /// fake
+    ///     A scripted meter of constant power, for tests and demonstrations.
+    /// rapl_perf, rapl_msr
+    ///     Other ways to RAPL, tried where powercap cannot be read.
+    #[new]
+    #[pyo3(signature = (
+        *, usage="auto", counters=vec![], retention=600.0, ended_limit=500,
+        root=None, proc=None, sys=None, fake=false, rapl_perf=false, rapl_msr=false,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::needless_pass_by_value,
+        reason = "keyword arguments of Python"
+    )]
+    fn new(
+        py: Python<'_>,
+        usage: &str,
+        counters: Vec<String>,
+        retention: f64,
+        ended_limit: usize,
+        root: Option<PathBuf>,
+        proc: Option<PathBuf>,
+        sys: Option<PathBuf>,
+        fake: bool,
+        rapl_perf: bool,
+        rapl_msr: bool,
+    ) -> PyResult<Self> {
+        let roots = Roots { root, proc, sys };
+        let monitor = run(py, || {
+            options::energy(roots, fake, rapl_perf, rapl_msr)
+                .usage(options::usage(usage)?)
+                .counters(options::counters(&counters)?)
+                .retention(options::seconds("retention", retention)?)
+                .ended_limit(ended_limit)
+                .build()
+        })?;
+        Ok(Self {
+            meter: monitor.meter().clone(),
+            sources: monitor.sources().clone(),
+            inner: Mutex::new(monitor),
+            process: std::process::id(),
+        })
+    }
+
+    /// Takes a sample. The first one is the baseline: nothing is booked from before it.
+    fn sample(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        // A thread of the parent may have held the lock at the fork; in the child it would never be free.
+        if std::process::id() != self.process {
+            return Err(to_py(Error::Forked("monitor")));
+        }
+        run(py, || {
+            self.inner
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .sample()
+        })
+        .map(Snapshot::from)
+    }
+
+    /// Which sources are in use, and why not others.
+    #[getter]
+    fn sources(&self, py: Python<'_>) -> PyResult<Py<Sources>> {
+        Sources::new(py, &self.sources)
+    }
+
+    /// Measures blocks of code and commands with this monitor's meters, apart from its samples.
+    #[getter]
+    fn meter(&self) -> EnergyMeter {
+        EnergyMeter(self.meter.clone())
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "Monitor(energy={}, usage={})",
+            self.sources.energy.join("+"),
+            self.sources.usage
+        )
+    }
+}
+
+/// Tells which sources work on this machine, which do not, why, and what would change it.
+#[pyfunction]
+pub(crate) fn doctor(py: Python<'_>) -> PyResult<Py<Sources>> {
+    let sources = run(py, || {
+        Ok(core::Monitor::builder().build()?.sources().clone())
+    })?;
+    Sources::new(py, &sources)
+}

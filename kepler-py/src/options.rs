@@ -1,0 +1,61 @@
+//! The options of monitors and meters, as keyword arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
+use kepler_core::usage::CounterSet;
+use kepler_core::{Error, Host, Result};
+
+/// Where a machine's files are: one folder that looks like a machine, or single roots.
+#[derive(Default)]
+pub(crate) struct Roots {
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) proc: Option<PathBuf>,
+    pub(crate) sys: Option<PathBuf>,
+}
+
+impl Roots {
+    pub(crate) fn host(self) -> Host {
+        let mut host = self.root.map_or_else(Host::default, Host::at);
+        if let Some(proc) = self.proc {
+            host = host.with_proc(proc);
+        }
+        if let Some(sys) = self.sys {
+            host = host.with_sys(sys);
+        }
+        host
+    }
+}
+
+/// A builder with the energy sources that were asked for.
+pub(crate) fn energy(roots: Roots, fake: bool, rapl_perf: bool, rapl_msr: bool) -> MonitorBuilder {
+    let builder = Monitor::builder()
+        .host(roots.host())
+        .rapl_perf(rapl_perf)
+        .rapl_msr(rapl_msr);
+    if fake { builder.fake() } else { builder }
+}
+
+pub(crate) fn usage(name: &str) -> Result<UsageChoice> {
+    match name {
+        "auto" => Ok(UsageChoice::Auto),
+        "ebpf" => Ok(UsageChoice::Ebpf),
+        "procfs" => Ok(UsageChoice::Procfs),
+        _ => Err(Error::InvalidInput {
+            what: "usage".to_owned(),
+            why: format!("{name} is not auto, ebpf or procfs"),
+        }),
+    }
+}
+
+pub(crate) fn counters(names: &[String]) -> Result<CounterSet> {
+    names.iter().map(|name| name.parse()).collect()
+}
+
+pub(crate) fn seconds(what: &str, seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| Error::InvalidInput {
+        what: what.to_owned(),
+        why: error.to_string(),
+    })
+}

@@ -1,0 +1,262 @@
+"""What a block used: exact joules on a machine of files, exact CPU time on this one."""
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import burn
+
+import kepler
+
+
+@pytest.fixture
+def fake():
+    return kepler.EnergyMeter(fake=True)
+
+
+def test_node_joules_are_what_the_meter_grew_by(host):
+    meter = kepler.EnergyMeter(root=host.root)
+    with meter.measure() as m:
+        burn(0.05)
+        host.meter(package=3_500_000, dram=1_250_000)
+    # package 3.5 - 1.0 J, dram 1.25 - 1.0 J; joules count both, they lie beside each other
+    assert m.zones["package"].node_joules == pytest.approx(2.5, abs=1e-9)
+    assert m.zones["dram"].node_joules == pytest.approx(0.25, abs=1e-9)
+    assert m.node_joules == pytest.approx(2.75, abs=1e-9)
+    # the block's share is its CPU time over that of two CPUs
+    assert m.joules == pytest.approx(2.75 * m.cpu_seconds / (2 * m.seconds), rel=1e-9)
+    assert m.watts == pytest.approx(m.joules / m.seconds, rel=1e-9)
+    assert m.provenance.origin == "measured"
+    assert m.provenance.source == "rapl-powercap"
+    assert m.provenance.mae_watts is None
+
+
+def test_dictionary_holds_the_same_figures(host):
+    meter = kepler.EnergyMeter(root=host.root)
+    with meter.measure() as m:
+        host.meter(package=2_000_000, dram=1_000_000)
+    figures = m.to_dict()
+    assert figures["joules"] == m.joules
+    assert figures["zones"]["package"]["node_joules"] == pytest.approx(1.0, abs=1e-9)
+    assert figures["zones"]["package"]["provenance"]["source"] == "rapl-powercap"
+    assert figures["returncode"] is None
+
+
+def test_thread_scope_counts_the_own_thread_alone(fake):
+    with fake.measure("thread") as own, fake.measure("process") as all_threads:
+        other = threading.Thread(target=burn, args=(0.2,))
+        other.start()
+        burn(0.05)
+        other.join()
+    assert own.cpu_seconds == pytest.approx(0.05, abs=0.04)
+    assert all_threads.cpu_seconds >= 0.25
+    assert all_threads.joules > own.joules
+
+
+def test_ended_children_are_charged(fake):
+    program = "import time\nwhile time.process_time() < 0.2: pass"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with fake.measure() as m:
+        subprocess.run([sys.executable, "-c", program], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    child = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert child >= 0.2
+    assert child <= m.cpu_seconds < child + 0.1
+
+
+def test_nested_blocks_each_have_their_own_clocks(fake):
+    with fake.measure("thread") as outer:
+        burn(0.03)
+        with fake.measure("thread") as inner:
+            burn(0.02)
+    assert 0.02 <= inner.cpu_seconds < 0.03
+    assert inner.cpu_seconds + 0.03 <= outer.cpu_seconds < 0.08
+
+
+def test_overlapping_blocks_on_many_threads_are_each_exact(fake):
+    found = {}
+
+    def work(number):
+        for _ in range(20):
+            with fake.measure("thread") as m:
+                start = time.thread_time()
+                with fake.measure("thread"):
+                    burn(0.001 * number)
+                own = time.thread_time() - start
+            found.setdefault(number, []).append((m.cpu_seconds, own))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == list(range(1, 9))
+    for figures in found.values():
+        for measured, own in figures:
+            assert own <= measured < own + 0.002
+
+
+def test_figures_so_far_can_be_read_inside_of_the_block(fake):
+    with fake.measure() as m:
+        burn(0.02)
+        so_far = m.cpu_seconds
+        burn(0.02)
+    assert 0.02 <= so_far < m.cpu_seconds
+
+
+def test_figures_stay_after_an_exception(fake):
+    def fail():
+        burn(0.01)
+        raise ZeroDivisionError
+
+    m = fake.measure()
+    with pytest.raises(ZeroDivisionError), m:
+        fail()
+    assert m.cpu_seconds >= 0.01
+
+
+def test_a_block_that_has_not_begun_has_no_figures(fake):
+    with pytest.raises(kepler.InvalidInput, match="not begun"):
+        _ = fake.measure().joules
+
+
+def test_a_short_block_carries_an_interval(fake):
+    with fake.measure() as m:
+        burn(0.005)
+    low, high = m.interval
+    assert 0 <= low <= m.joules <= high
+
+
+def test_a_long_block_carries_none(fake):
+    with fake.measure() as m:
+        time.sleep(0.06)
+    assert m.interval is None
+
+
+def test_async_with_and_async_functions(fake):
+    @kepler.measured(meter=fake)
+    async def step():
+        await asyncio.sleep(0.01)
+        return 7
+
+    async def main():
+        async with fake.measure() as m:
+            assert await step() == 7
+        return m
+
+    assert asyncio.run(main()).seconds >= 0.01
+    assert step.last.seconds >= 0.01
+
+
+def test_measured_keeps_what_a_function_is_and_tells_its_last_call():
+    @kepler.measured
+    def step(x, *, y=1):
+        """Add."""
+        burn(0.01)
+        return x + y
+
+    assert step.last is None
+    assert step(1, y=2) == 3
+    assert (step.__name__, step.__doc__) == ("step", "Add.")
+    assert step.last.cpu_seconds >= 0.01
+
+
+def test_measured_methods_are_bound():
+    class Model:
+        @kepler.measured(scope="thread")
+        def fit(self, x):
+            return self, x
+
+    model = Model()
+    assert model.fit(3) == (model, 3)
+    assert Model.fit.last.seconds > 0
+
+
+def test_a_failing_call_is_still_told():
+    @kepler.measured
+    def fail():
+        raise ValueError
+
+    with pytest.raises(ValueError, match="^$"):
+        fail()
+    assert fail.last.seconds > 0
+
+
+def test_commands_are_measured_by_their_own_resource_usage(fake):
+    program = "import time\nwhile time.process_time() < 0.2: pass"
+    burning = threading.Thread(target=burn, args=(0.1,))
+    burning.start()
+    m = fake.measure_command([sys.executable, "-c", program])
+    burning.join()
+    assert m.returncode == 0
+    assert 0.2 <= m.cpu_seconds < 0.3
+
+
+def test_exit_status_and_signal_of_a_command_are_told(fake):
+    assert fake.measure_command(["sh", "-c", "exit 7"]).returncode == 7
+    assert fake.measure_command(["sh", "-c", "kill -9 $$"]).returncode == -9
+
+
+def test_a_command_that_is_not_there_is_not_found(fake):
+    with pytest.raises(kepler.NotFound, match="no-such-program"):
+        fake.measure_command(["no-such-program"])
+
+
+def test_another_process_is_measured_by_its_pid(fake):
+    program = "import time\nwhile time.process_time() < 10: pass"
+    with subprocess.Popen([sys.executable, "-c", program]) as child:
+        with fake.measure(pid=child.pid) as m:
+            time.sleep(0.3)
+        child.kill()
+    assert 0.02 < m.cpu_seconds <= 0.4
+
+
+def test_a_process_that_is_not_there_is_not_found(fake):
+    with pytest.raises(kepler.NotFound), fake.measure(pid=2**22 - 1):
+        pass
+
+
+def test_a_scope_that_makes_no_sense_is_refused(fake):
+    with pytest.raises(kepler.InvalidInput, match="scope"):
+        fake.measure("galaxy")
+    with pytest.raises(kepler.InvalidInput, match="scope"):
+        fake.measure("thread", pid=1)
+
+
+def test_importing_and_measuring_leave_nothing_behind():
+    program = """
+import os, threading
+before = len(os.listdir("/proc/self/task"))
+import kepler
+with kepler.measure() as m:
+    sum(range(1000))
+m.to_dict()
+assert len(os.listdir("/proc/self/task")) == before
+assert threading.active_count() == 1
+assert open("/proc/self/task/%d/children" % os.getpid()).read() == ""
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env={**os.environ})
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_ten_thousand_blocks_leak_nothing(fake):
+    def rss():
+        with open("/proc/self/statm") as statm:  # noqa: PTH123
+            return int(statm.read().split()[1]) * resource.getpagesize()
+
+    def blocks(count):
+        for _ in range(count):
+            with fake.measure() as m:
+                pass
+            m.to_dict()
+
+    blocks(2_000)
+    before, files = rss(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    blocks(10_000)
+    assert rss() - before < 1 << 20
+    assert len(os.listdir("/proc/self/fd")) == files  # noqa: PTH208

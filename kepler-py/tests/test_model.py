@@ -1,0 +1,128 @@
+"""Power models: arrays, frames and dictionaries in, NumPy arrays out."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import kepler
+
+FILE = {
+    "format": "kepler-model/1",
+    "name": "two-lines",
+    "output_type": "AbsPower",
+    "energy_source": "rapl-sysfs",
+    "features": [
+        {"name": "bpf_cpu_time_ms", "unit": "ms/s", "scale": 1.0, "min": 0.0, "max": 1000.0},
+        {"name": "cpu_cycles", "unit": "1/s", "scale": 1.0},
+    ],
+    "components": {
+        "package": {
+            "estimator": {"kind": "linear", "intercept": 10.0, "weights": [0.02, 0.5]},
+            "errors": [{"split": "blocked-folds", "rows": 100, "mae": 2.0}],
+        },
+        "dram": {"estimator": {"kind": "linear", "intercept": -5.0, "weights": [0.01, 0.0]}},
+    },
+}
+ROWS = np.array([[0.0, 0.0], [100.0, 4.0], [2000.0, 2.0]])
+# 10 + 0.02 x + 0.5 y, and -5 + 0.01 x clamped at 0
+PACKAGE = [10.0, 14.0, 51.0]
+DRAM = [0.0, 0.0, 15.0]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return kepler.PowerModel.from_json(json.dumps(FILE))
+
+
+def test_what_a_model_is_made_of(model):
+    assert model.name == "two-lines"
+    assert model.features == ["bpf_cpu_time_ms", "cpu_cycles"]
+    assert model.components == ["package", "dram"]
+    assert (model.output_type, model.energy_source) == ("AbsPower", "rapl-sysfs")
+    assert "two-lines" in str(model)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ROWS,
+        ROWS.tolist(),
+        np.asfortranarray(ROWS),
+        np.repeat(ROWS, 2, axis=0)[::2],
+        {"cpu_cycles": ROWS[:, 1], "bpf_cpu_time_ms": ROWS[:, 0]},
+        pd.DataFrame({"when": ["a", "b", "c"], "cpu_cycles": ROWS[:, 1], "bpf_cpu_time_ms": ROWS[:, 0]}),
+        pl.DataFrame({"when": ["a", "b", "c"], "cpu_cycles": ROWS[:, 1], "bpf_cpu_time_ms": ROWS[:, 0]}),
+    ],
+    ids=["array", "list", "fortran", "strided", "dict", "pandas", "polars"],
+)
+def test_every_form_of_rows_gives_the_same_watts(model, data):
+    watts = model.predict(data)
+    assert watts["package"].tolist() == pytest.approx(PACKAGE, rel=1e-12)
+    assert watts["dram"].tolist() == pytest.approx(DRAM, rel=1e-12)
+    assert watts.in_range.tolist() == [True, True, False]
+
+
+def test_one_row_may_be_scalars(model):
+    assert model.predict({"bpf_cpu_time_ms": 100.0, "cpu_cycles": 4.0})["package"].tolist() == [14.0]
+    assert model.predict([100.0, 4.0])["package"].tolist() == [14.0]
+
+
+def test_an_interval_is_made_of_the_held_out_error(model):
+    intervals = model.predict_with_interval(ROWS)
+    package = intervals["package"]
+    # a Laplace distribution of mean 2 W holds 90 % within 2 ln 10 W
+    assert package.low.tolist() == pytest.approx([w - 2 * np.log(10) for w in PACKAGE])
+    assert package.high.tolist() == pytest.approx([w + 2 * np.log(10) for w in PACKAGE])
+    assert package.level == 0.9
+    assert intervals["dram"].low is None
+
+
+def test_missing_and_unknown_features_are_named(model):
+    with pytest.raises(kepler.NotFound, match="cpu_cycles"):
+        model.predict({"bpf_cpu_time_ms": [1.0]})
+    with pytest.raises(kepler.NotFound, match="cpu_time"):
+        model.predict({"bpf_cpu_time_ms": [1.0], "cpu_cycles": [1.0], "cpu_time": [1.0]})
+    with pytest.raises(kepler.NotFound, match="cpu_cycles"):
+        model.predict(pd.DataFrame({"bpf_cpu_time_ms": [1.0]}))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(model, bad):
+    with pytest.raises(kepler.InvalidInput, match="row 1"):
+        model.predict(np.array([[1.0, 2.0], [1.0, bad]]))
+
+
+def test_a_wrong_number_of_columns_is_refused(model):
+    with pytest.raises(ValueError, match="3 columns"):
+        model.predict(np.ones((2, 3)))
+
+
+def test_text_that_is_no_model_is_malformed():
+    with pytest.raises(kepler.Malformed):
+        kepler.PowerModel.from_json("{}")
+
+
+def test_a_round_trip_gives_the_same_model(model, tmp_path):
+    model.save(tmp_path / "model.json")
+    for copy in (
+        kepler.PowerModel.from_json((tmp_path / "model.json").read_bytes()),
+        pickle.loads(pickle.dumps(model)),  # noqa: S301
+    ):
+        assert copy.to_dict() == model.to_dict()
+        assert (copy.predict(ROWS)["package"] == model.predict(ROWS)["package"]).all()
+
+
+def test_arrays_are_read_in_place(model):
+    rows = np.zeros((500_000, 2))
+    import tracemalloc
+
+    tracemalloc.start()
+    model.predict(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # a copy of the rows would be 8 MB, seen by NumPy's own allocator
+    assert peak < 1_000_000

@@ -1,0 +1,119 @@
+"""Samples of a machine."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+import kepler
+
+
+def two_samples(monitor, seconds=0.2):
+    monitor.sample()
+    time.sleep(seconds)
+    return monitor.sample()
+
+
+def test_a_scripted_meter_shows_its_power_and_adds_up():
+    snapshot = two_samples(kepler.Monitor(fake=True, usage="procfs"))
+    package = snapshot.node.domains["package"]
+    assert package.watts == pytest.approx(20.0, rel=0.01)
+    assert package.joules == pytest.approx(20.0 * snapshot.interval, rel=0.05)
+    assert package.joules == pytest.approx(package.active_joules + package.idle_joules, rel=1e-9)
+    processes = sum(process.joules["package"] for process in snapshot.processes)
+    processes += sum(ended.joules["package"] for ended in snapshot.ended)
+    residual = sum(package.residual.values())
+    assert processes + residual == pytest.approx(package.active_joules, rel=1e-9)
+
+
+def test_the_first_sample_is_the_baseline():
+    first = kepler.Monitor(fake=True, usage="procfs").sample()
+    assert first.sequence == 1
+    assert first.interval is None
+    assert first.node.domains["package"].joules == 0
+
+
+def test_a_busy_process_is_seen_with_its_cpu_time():
+    program = "import time\nwhile time.process_time() < 30: pass"
+    with subprocess.Popen([sys.executable, "-c", program]) as child:
+        snapshot = two_samples(kepler.Monitor(fake=True), 0.5)
+        child.kill()
+    (process,) = [p for p in snapshot.processes if p.pid == child.pid]
+    assert 0.05 < process.cpu_seconds <= 0.6
+    assert process.joules["package"] > 0
+    assert process.state == "running"
+    assert program in process.command
+
+
+def test_a_machine_of_files_has_its_own_zones(host):
+    host.write("proc/1/stat", f"1 (init) S 0 {' 0' * 48}\n")
+    monitor = kepler.Monitor(root=host.root, usage="procfs")
+    assert monitor.sources.energy == ["rapl-powercap"]
+    monitor.sample()
+    host.meter(package=4_000_000, dram=1_500_000)
+    node = monitor.sample().node
+    zones = {zone.name: zone for zone in node.zones}
+    assert zones["package-0"].joules == pytest.approx(3.0, abs=1e-9)
+    assert zones["dram"].joules == pytest.approx(0.5, abs=1e-9)
+    assert zones["package-0"].index == 0
+    assert node.cpus == 2
+
+
+def test_dictionary_holds_the_same_figures():
+    snapshot = two_samples(kepler.Monitor(fake=True, usage="procfs"), 0.05)
+    figures = snapshot.to_dict()
+    assert figures["node"]["domains"]["package"]["joules"] == snapshot.node.domains["package"].joules
+    own = next(p for p in figures["processes"] if p["pid"] == os.getpid())
+    assert set(own["joules"]) == {"package", "core", "dram"}
+
+
+def test_frames_hold_a_row_a_process():
+    pandas = pytest.importorskip("pandas")
+    pyarrow = pytest.importorskip("pyarrow")
+    snapshot = two_samples(kepler.Monitor(fake=True, usage="procfs"), 0.05)
+    frame = snapshot.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert len(frame) == len(snapshot.processes)
+    assert frame["joules_package"].sum() == pytest.approx(sum(p.joules["package"] for p in snapshot.processes))
+    table = snapshot.to_arrow()
+    assert isinstance(table, pyarrow.Table)
+    assert table.column_names == list(frame.columns)
+
+
+def test_several_monitors_have_their_own_totals():
+    first, second = (kepler.Monitor(fake=True, usage="procfs") for _ in range(2))
+    first.sample()
+    time.sleep(0.05)
+    second.sample()
+    time.sleep(0.01)
+    assert first.sample().node.domains["package"].joules > second.sample().node.domains["package"].joules
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(kepler.InvalidInput, match="usage"):
+        kepler.Monitor(usage="guess")
+    with pytest.raises(kepler.NotFound, match="page_cache_hits"):
+        kepler.Monitor(counters=["no_such_counter"])
+    with pytest.raises(kepler.InvalidInput, match="retention"):
+        kepler.Monitor(retention=-1.0)
+
+
+def test_doctor_tells_of_every_part_whether_it_works():
+    sources = kepler.doctor()
+    assert sources.usage in ("ebpf", "procfs")
+    assert sources.notes
+    for note in sources.notes:
+        assert note.part
+        assert note.active or note.why
+        assert note.part in sources.report
+
+
+def test_a_monitor_leaves_no_thread_and_no_file_behind():
+    before = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    for _ in range(3):
+        monitor = kepler.Monitor(fake=True)
+        monitor.sample()
+        del monitor
+    assert (len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))) == before  # noqa: PTH208
