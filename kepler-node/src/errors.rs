@@ -7,10 +7,6 @@ use napi_derive::napi;
 pub(crate) type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
 
 /// The JavaScript error for an error of the core: code by kind, text as it stands.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
 pub(crate) fn to_js(error: Error) -> napi::Error<&'static str> {
     napi::Error::new(error.kind().as_str(), error.to_string())
 }

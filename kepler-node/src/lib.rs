@@ -1,4 +1,9 @@
 //! The npm package `kepler`: conversions around `kepler-core`, no logic of its own.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "arguments come as Node hands them over"
+)]
+#![allow(unreachable_pub, reason = "napi exports what is pub")]
 
 mod errors;
 

@@ -18,10 +18,6 @@ mod classes {
 }
 
 /// The exception for an error of the core: class by kind, text as it stands.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
 pub(crate) fn to_py(error: Error) -> PyErr {
     let text = error.to_string();
     let exception = match error.kind() {

@@ -1,4 +1,8 @@
 //! The Python package `kepler`: conversions around `kepler-core`, no logic of its own.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "arguments come as Python hands them over"
+)]
 
 mod errors;
 mod measure;

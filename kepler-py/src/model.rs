@@ -1,6 +1,7 @@
 //! Power models: rows of features in, watts out.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use kepler_core::model as core;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
@@ -11,12 +12,21 @@ use crate::errors::{run, to_py};
 /// What a prediction is made of, as NumPy arrays of one value a row.
 type Columns<'py> = BTreeMap<String, Bound<'py, PyArray1<f64>>>;
 
+/// Lower ends, upper ends and level.
+type Bounds<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, f64);
+
 /// A checked power model. The public class around it is `kepler.PowerModel`.
 #[pyclass(frozen, module = "kepler")]
 pub(crate) struct RawModel(pub(crate) core::PowerModel);
 
 #[pymethods]
 impl RawModel {
+    /// Reads a model from a file or folder, of the own format or of the public database.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        run(py, || core::PowerModel::load(path)).map(Self)
+    }
+
     /// Reads a `kepler-model/1` file from memory.
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &[u8]) -> PyResult<Self> {
@@ -92,7 +102,7 @@ impl RawModel {
         py: Python<'py>,
         component: &str,
         watts: Vec<f64>,
-    ) -> PyResult<Option<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, f64)>> {
+    ) -> PyResult<Option<Bounds<'py>>> {
         let component: core::Component = component.parse().map_err(to_py)?;
         let Some(part) = self.0.file().components.get(&component) else {
             return Ok(None);

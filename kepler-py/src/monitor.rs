@@ -48,11 +48,7 @@ impl Monitor {
         *, usage="auto", counters=vec![], retention=600.0, ended_limit=500,
         root=None, proc=None, sys=None, fake=false, rapl_perf=false, rapl_msr=false,
     ))]
-    #[expect(
-        clippy::too_many_arguments,
-        clippy::needless_pass_by_value,
-        reason = "keyword arguments of Python"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         usage: &str,

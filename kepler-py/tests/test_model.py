@@ -126,3 +126,23 @@ def test_arrays_are_read_in_place(model):
     tracemalloc.stop()
     # a copy of the rows would be 8 MB, seen by NumPy's own allocator
     assert peak < 1_000_000
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path):
+    with pytest.raises(kepler.NotFound, match="nothing.json"):
+        kepler.PowerModel.load(tmp_path / "nothing.json")
+
+
+def test_a_model_of_the_public_database_is_read(tmp_path):
+    # weights of the published shape
+    weights = {
+        "All_Weights": {
+            "Bias_Weight": 5.0,
+            "Categorical_Variables": {},
+            "Numerical_Variables": {"bpf_cpu_time_ms": {"scale": 2.0, "weight": 3.0}},
+        }
+    }
+    (tmp_path / "weight.json").write_text(json.dumps({"package": weights}))
+    model = kepler.PowerModel.load(tmp_path / "weight.json")
+    # the database scales by the maximum alone: 5 + 3 * 12 / 2
+    assert model.predict({"bpf_cpu_time_ms": [12.0]})["package"].tolist() == [23.0]

@@ -579,6 +579,11 @@ class RawModel:
         The lower end, the upper end and the level of the interval around predictions of one component; None where nothing
         is known of the model's error.
         """
+    @staticmethod
+    def load(path: str | PathLike[str]) -> RawModel:
+        """
+        Reads a model from a file or folder, of the own format or of the public database.
+        """
     @property
     def name(self, /) -> str:
         """

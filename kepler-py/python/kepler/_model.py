@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 class Predictions(dict[str, "NDArray[np.float64]"]):
     """Watts by component, one value a row."""
 
@@ -57,8 +56,19 @@ class PowerModel:
     __slots__ = ("_raw",)
 
     def __init__(self, raw: RawModel) -> None:
-        """Wrap a model of the core; use :meth:`from_json`."""
+        """Wrap a model of the core; use :meth:`load` or :meth:`from_json`."""
         self._raw = raw
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PowerModel:
+        """Read a model: a file of the own format, or a file, folder or zip of the public model database.
+
+        Raises
+        ------
+        NotFound, Malformed, Unsupported
+            When there is none, when it is not what it should be, and for a format that is not known.
+        """
+        return cls(RawModel.load(Path(path)))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PowerModel:
