@@ -4,6 +4,7 @@
     reason = "arguments come as Python hands them over"
 )]
 
+mod doctor;
 mod errors;
 mod measure;
 mod model;
@@ -11,6 +12,7 @@ mod monitor;
 mod options;
 mod provenance;
 mod record;
+mod registry;
 mod snapshot;
 
 use pyo3::prelude::*;
@@ -20,15 +22,19 @@ mod _kepler {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::doctor::{Diagnosis, MachineSpec, doctor};
+    #[pymodule_export]
     use crate::errors::_raise;
     #[pymodule_export]
     use crate::measure::{EnergyMeter, MeasuredZone, Measurement, Ready};
     #[pymodule_export]
     use crate::model::RawModel;
     #[pymodule_export]
-    use crate::monitor::{Monitor, doctor};
+    use crate::monitor::Monitor;
     #[pymodule_export]
     use crate::provenance::Provenance;
+    #[pymodule_export]
+    use crate::registry::{ModelEntry, RawRegistry};
     #[pymodule_export]
     use crate::snapshot::{
         Container, DomainEnergy, Ended, Node, Note, Process, Snapshot, Sources, VirtualMachine,

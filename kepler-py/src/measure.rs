@@ -44,24 +44,24 @@ impl EnergyMeter {
     ///     Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
     /// fake
     ///     A scripted meter of constant power, for tests and demonstrations.
-    /// rapl_perf, rapl_msr
-    ///     Other ways to RAPL, tried where powercap cannot be read.
+    /// rapl
+    ///     The ways to RAPL to try, in order, the first that works is used: ``"rapl-powercap"``, ``"rapl-perf"``,
+    ///     ``"rapl-msr"``.
+    /// hwmon
+    ///     Whether to look for power and energy sensors of the platform.
     #[new]
-    #[pyo3(signature = (*, root=None, proc=None, sys=None, fake=false, rapl_perf=false, rapl_msr=false))]
+    #[pyo3(signature = (*, root=None, proc=None, sys=None, fake=false, rapl=vec!["rapl-powercap".to_owned()], hwmon=true))]
     fn new(
         py: Python<'_>,
         root: Option<PathBuf>,
         proc: Option<PathBuf>,
         sys: Option<PathBuf>,
         fake: bool,
-        rapl_perf: bool,
-        rapl_msr: bool,
+        rapl: Vec<String>,
+        hwmon: bool,
     ) -> PyResult<Self> {
         let roots = Roots { root, proc, sys };
-        run(py, || {
-            options::energy(roots, fake, rapl_perf, rapl_msr).meter()
-        })
-        .map(Self)
+        run(py, || options::energy(roots, fake, &rapl, hwmon)?.meter()).map(Self)
     }
 
     /// A block to be measured: ``with meter.measure() as m``.

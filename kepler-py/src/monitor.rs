@@ -41,12 +41,15 @@ impl Monitor {
     ///     Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
     /// fake
     ///     A scripted meter of constant power, for tests and demonstrations.
-    /// rapl_perf, rapl_msr
-    ///     Other ways to RAPL, tried where powercap cannot be read.
+    /// rapl
+    ///     The ways to RAPL to try, in order, the first that works is used: ``"rapl-powercap"``, ``"rapl-perf"``,
+    ///     ``"rapl-msr"``.
+    /// hwmon
+    ///     Whether to look for power and energy sensors of the platform.
     #[new]
     #[pyo3(signature = (
         *, usage="auto", counters=vec![], retention=600.0, ended_limit=500,
-        root=None, proc=None, sys=None, fake=false, rapl_perf=false, rapl_msr=false,
+        root=None, proc=None, sys=None, fake=false, rapl=vec!["rapl-powercap".to_owned()], hwmon=true,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -59,12 +62,12 @@ impl Monitor {
         proc: Option<PathBuf>,
         sys: Option<PathBuf>,
         fake: bool,
-        rapl_perf: bool,
-        rapl_msr: bool,
+        rapl: Vec<String>,
+        hwmon: bool,
     ) -> PyResult<Self> {
         let roots = Roots { root, proc, sys };
         let monitor = run(py, || {
-            options::energy(roots, fake, rapl_perf, rapl_msr)
+            options::energy(roots, fake, &rapl, hwmon)?
                 .usage(options::usage(usage)?)
                 .counters(options::counters(&counters)?)
                 .retention(options::seconds("retention", retention)?)
@@ -113,13 +116,4 @@ impl Monitor {
             self.sources.usage
         )
     }
-}
-
-/// Tells which sources work on this machine, which do not, why, and what would change it.
-#[pyfunction]
-pub(crate) fn doctor(py: Python<'_>) -> PyResult<Py<Sources>> {
-    let sources = run(py, || {
-        Ok(core::Monitor::builder().build()?.sources().clone())
-    })?;
-    Sources::new(py, &sources)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kepler_core::energy::{Meters, Rapl};
 use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
 use kepler_core::usage::CounterSet;
 use kepler_core::{Error, Host, Result};
@@ -29,12 +30,27 @@ impl Roots {
 }
 
 /// A builder with the energy sources that were asked for.
-pub(crate) fn energy(roots: Roots, fake: bool, rapl_perf: bool, rapl_msr: bool) -> MonitorBuilder {
+pub(crate) fn energy(
+    roots: Roots,
+    fake: bool,
+    rapl: &[String],
+    hwmon: bool,
+) -> Result<MonitorBuilder> {
+    let way = |name: &String| {
+        let found = Rapl::ALL.into_iter().find(|way| way.as_str() == name);
+        found.ok_or_else(|| Error::InvalidInput {
+            what: "rapl".to_owned(),
+            why: format!(
+                "{name} is not one of {}",
+                Rapl::ALL.map(Rapl::as_str).join(", ")
+            ),
+        })
+    };
+    let rapl = rapl.iter().map(way).collect::<Result<_>>()?;
     let builder = Monitor::builder()
         .host(roots.host())
-        .rapl_perf(rapl_perf)
-        .rapl_msr(rapl_msr);
-    if fake { builder.fake() } else { builder }
+        .meters(Meters { rapl, hwmon });
+    Ok(if fake { builder.fake() } else { builder })
 }
 
 pub(crate) fn usage(name: &str) -> Result<UsageChoice> {

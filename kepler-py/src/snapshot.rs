@@ -574,25 +574,30 @@ impl Ended {
     }
 }
 
+impl Note {
+    pub(crate) fn new(py: Python<'_>, from: &kepler_core::Note) -> PyResult<Py<Self>> {
+        let record = Self {
+            part: from.part.clone(),
+            active: from.active,
+            why: from.why.clone(),
+            hint: from.hint.clone(),
+        };
+        Py::new(py, record)
+    }
+}
+
 impl Sources {
     pub(crate) fn new(py: Python<'_>, from: &core::Sources) -> PyResult<Py<Self>> {
-        let note = |note: &kepler_core::Note| {
-            Py::new(
-                py,
-                Note {
-                    part: note.part.clone(),
-                    active: note.active,
-                    why: note.why.clone(),
-                    hint: note.hint.clone(),
-                },
-            )
-        };
         Py::new(
             py,
             Self {
                 energy: from.energy.clone(),
                 usage: from.usage.clone(),
-                notes: from.notes.iter().map(note).collect::<PyResult<_>>()?,
+                notes: from
+                    .notes
+                    .iter()
+                    .map(|note| Note::new(py, note))
+                    .collect::<PyResult<_>>()?,
                 report: from.to_string(),
             },
         )

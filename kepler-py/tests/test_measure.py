@@ -228,6 +228,16 @@ def test_a_scope_that_makes_no_sense_is_refused(fake):
         fake.measure("thread", pid=1)
 
 
+def test_every_machine_has_a_figure_and_says_whose_it_is():
+    with kepler.measure() as m:
+        burn(0.1)
+    assert m.joules > 0
+    assert m.node_joules > m.joules
+    assert m.provenance.origin in ("measured", "modeled")
+    if m.provenance.origin == "modeled":
+        assert m.provenance.model
+
+
 def test_importing_and_measuring_leave_nothing_behind():
     program = """
 import os, threading

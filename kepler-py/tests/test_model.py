@@ -1,7 +1,9 @@
 """Power models: arrays, frames and dictionaries in, NumPy arrays out."""
 
 import json
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -146,3 +148,49 @@ def test_a_model_of_the_public_database_is_read(tmp_path):
     model = kepler.PowerModel.load(tmp_path / "weight.json")
     # the database scales by the maximum alone: 5 + 3 * 12 / 2
     assert model.predict({"bpf_cpu_time_ms": [12.0]})["package"].tolist() == [23.0]
+
+
+def shared(path):
+    """A path of the reference data, or skip; with CI set it must be there."""
+    root = Path(os.environ.get("KEPLER_SHARED", Path(__file__).parents[3] / "shared"))
+    if not root.exists() and not os.environ.get("CI"):
+        pytest.skip(f"no reference data in {root}")
+    return root / path
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return kepler.ModelRegistry(shared("data/kepler-model-db/v0.7/ec2-0.7.11.zip"))
+
+
+def test_a_pipeline_is_indexed_and_its_models_predict(registry):
+    assert len(registry) == len(registry.entries) > 0
+    entry = registry.entries[0]
+    model = registry.model(entry)
+    assert model.features == entry.features
+    watts = model.predict(np.ones((2, len(entry.features))))
+    assert list(watts) == model.components
+
+
+def test_the_best_model_needs_no_more_than_what_is_at_hand(registry):
+    chosen = registry.select(source="rapl-sysfs", output_type="AbsPower", features=["bpf_cpu_time_ms"])
+    assert set(chosen.model.features) <= {"bpf_cpu_time_ms"}
+    assert chosen.mae_watts > 0
+
+
+def test_no_model_fits_where_no_feature_is_at_hand(registry):
+    assert registry.select(source="rapl-sysfs", output_type="AbsPower", features=["no_such_feature"]) is None
+
+
+def test_words_outside_of_the_vocabulary_are_refused(registry):
+    with pytest.raises(kepler.NotFound, match="rapl-sysfs"):
+        registry.select(source="guess", output_type="AbsPower", features=[])
+    with pytest.raises(kepler.InvalidInput, match="policy"):
+        registry.select(source="acpi", output_type="AbsPower", features=[], policy="guess")
+    with pytest.raises(kepler.NotFound, match=r"nowhere\.zip"):
+        registry.model("nowhere.zip")
+
+
+def test_a_folder_that_is_not_there_is_not_found(tmp_path):
+    with pytest.raises(kepler.NotFound, match="nowhere"):
+        kepler.ModelRegistry(tmp_path / "nowhere")

@@ -14,8 +14,11 @@ True
 from typing import Any
 
 from kepler._kepler import (
+    Diagnosis,
     EnergyMeter,
+    MachineSpec,
     Measurement,
+    ModelEntry,
     Monitor,
     Provenance,
     Snapshot,
@@ -25,6 +28,7 @@ from kepler._kepler import (
 )
 from kepler._measure import Measured, measure, measure_command, measured
 from kepler._model import Interval, PowerModel, Predictions
+from kepler._registry import ModelRegistry, Selection
 from kepler.errors import (
     Cancelled,
     Forked,
@@ -40,21 +44,26 @@ from kepler.errors import (
 
 __all__ = [
     "Cancelled",
+    "Diagnosis",
     "EnergyMeter",
     "Forked",
-    "InvalidInput",
     "Interval",
+    "InvalidInput",
     "Io",
     "KeplerError",
+    "MachineSpec",
     "Malformed",
     "Measured",
     "Measurement",
+    "ModelEntry",
+    "ModelRegistry",
     "Monitor",
     "NotFound",
     "PermissionDenied",
     "PowerModel",
     "Predictions",
     "Provenance",
+    "Selection",
     "Snapshot",
     "Sources",
     "TooLarge",

@@ -2,7 +2,7 @@ from _typeshed import SupportsGetItem
 from os import PathLike
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Container", "DomainEnergy", "Ended", "EnergyMeter", "MeasuredZone", "Measurement", "Monitor", "Node", "Note", "Process", "Provenance", "RawModel", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "version"]
+__all__ = ["Container", "Diagnosis", "DomainEnergy", "Ended", "EnergyMeter", "MachineSpec", "MeasuredZone", "Measurement", "ModelEntry", "Monitor", "Node", "Note", "Process", "Provenance", "RawModel", "RawRegistry", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "version"]
 
 @final
 class Container:
@@ -63,6 +63,37 @@ class Container:
     def watts(self, /) -> dict[str, float]:
         """
         Active power by domain.
+        """
+
+@final
+class Diagnosis:
+    """
+    What `doctor` found.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def machine(self, /) -> MachineSpec:
+        """
+        What kind of machine it is.
+        """
+    @property
+    def measured(self, /) -> bool:
+        """
+        Whether energy is measured here; if not, it is modeled.
+        """
+    @property
+    def notes(self, /) -> list[Note]:
+        """
+        Every source of energy and usage, the ones that are opt-in included.
+        """
+    @property
+    def report(self, /) -> str:
+        """
+        The same as text for people, a line a part.
+        """
+    def to_dict(self, /) -> dict[str, Any]:
+        """
+        The same figures as plain dictionaries, lists, strings and numbers.
         """
 
 @final
@@ -167,7 +198,7 @@ class EnergyMeter:
     """
     Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest, on any thread.
     """
-    def __new__(cls, /, *, root: str | PathLike[str] | None = None, proc: str | PathLike[str] | None = None, sys: str | PathLike[str] | None = None, fake: bool = False, rapl_perf: bool = False, rapl_msr: bool = False) -> EnergyMeter:
+    def __new__(cls, /, *, root: str | PathLike[str] | None = None, proc: str | PathLike[str] | None = None, sys: str | PathLike[str] | None = None, fake: bool = False, rapl: SupportsGetItem[int, str] = ..., hwmon: bool = True) -> EnergyMeter:
         """
         Opens the meters of this machine, or the power model where it has none.
 
@@ -177,8 +208,11 @@ class EnergyMeter:
             Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
         fake
             A scripted meter of constant power, for tests and demonstrations.
-        rapl_perf, rapl_msr
-            Other ways to RAPL, tried where powercap cannot be read.
+        rapl
+            The ways to RAPL to try, in order, the first that works is used: ``"rapl-powercap"``, ``"rapl-perf"``,
+            ``"rapl-msr"``.
+        hwmon
+            Whether to look for power and energy sensors of the platform.
         """
     def measure(self, /, scope: str = "process", *, pid: SupportsIndex | None = None, cgroup: str | None = None) -> Measurement:
         """
@@ -202,6 +236,57 @@ class EnergyMeter:
             The program and its arguments. Input and output are this process's own.
         cwd
             The folder to run it in.
+        """
+
+@final
+class MachineSpec:
+    """
+    What kind of machine it is. What a machine does not tell is None.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def chips(self, /) -> int | None:
+        """
+        Sockets.
+        """
+    @property
+    def cores(self, /) -> int | None:
+        """
+        Logical CPUs.
+        """
+    @property
+    def frequency(self, /) -> int | None:
+        """
+        Highest frequency in MHz, rounded to 100.
+        """
+    @property
+    def guest(self, /) -> bool:
+        """
+        Whether it is a guest of a hypervisor.
+        """
+    @property
+    def memory(self, /) -> int | None:
+        """
+        Memory in GiB.
+        """
+    @property
+    def processor(self, /) -> str | None:
+        """
+        Processor in the model database's spelling, such as `intel_xeon_platinum_8275cl`.
+        """
+    @property
+    def threads_per_core(self, /) -> int | None:
+        """
+        Hardware threads a physical core.
+        """
+    def to_dict(self, /) -> dict[str, Any]:
+        """
+        The same figures as plain dictionaries, lists, strings and numbers.
+        """
+    @property
+    def vendor(self, /) -> str | None:
+        """
+        Vendor, lower case, such as `intel` or `amd`.
         """
 
 @final
@@ -298,13 +383,69 @@ class Measurement:
         """
 
 @final
+class ModelEntry:
+    """
+    One model of a registry, as its metadata describes it.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def features(self, /) -> list[str]:
+        """
+        Its features, in column order.
+        """
+    @property
+    def group(self, /) -> str:
+        """
+        The feature group that it lies in.
+        """
+    @property
+    def mae_watts(self, /) -> float | None:
+        """
+        The published mean absolute error in watts: that of its worst component.
+        """
+    @property
+    def name(self, /) -> str:
+        """
+        Its name, such as `SGDRegressorTrainer_1`.
+        """
+    @property
+    def node_type(self, /) -> int | None:
+        """
+        The machine type that it is of.
+        """
+    @property
+    def output_type(self, /) -> str:
+        """
+        `AbsPower` or `DynPower`.
+        """
+    @property
+    def path(self, /) -> str:
+        """
+        Where it lies in its pipeline.
+        """
+    @property
+    def source(self, /) -> str:
+        """
+        The meter that its training power came from.
+        """
+    def to_dict(self, /) -> dict[str, Any]:
+        """
+        The same figures as plain dictionaries, lists, strings and numbers.
+        """
+    @property
+    def trainer(self, /) -> str:
+        """
+        The algorithm that trained it.
+        """
+
+@final
 class Monitor:
     """
     Watches one machine: each sample tells what everything on it used since the sample before.
 
     Works without privileges and without a meter; `sources` says what is used and why. Several monitors can watch at once.
     """
-    def __new__(cls, /, *, usage: str = "auto", counters: SupportsGetItem[int, str] = ..., retention: SupportsFloat | SupportsIndex = 600.0, ended_limit: SupportsIndex = 500, root: str | PathLike[str] | None = None, proc: str | PathLike[str] | None = None, sys: str | PathLike[str] | None = None, fake: bool = False, rapl_perf: bool = False, rapl_msr: bool = False) -> Monitor:
+    def __new__(cls, /, *, usage: str = "auto", counters: SupportsGetItem[int, str] = ..., retention: SupportsFloat | SupportsIndex = 600.0, ended_limit: SupportsIndex = 500, root: str | PathLike[str] | None = None, proc: str | PathLike[str] | None = None, sys: str | PathLike[str] | None = None, fake: bool = False, rapl: SupportsGetItem[int, str] = ..., hwmon: bool = True) -> Monitor:
         """
         Opens the best sources that work here.
 
@@ -322,8 +463,11 @@ class Monitor:
             Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
         fake
             A scripted meter of constant power, for tests and demonstrations.
-        rapl_perf, rapl_msr
-            Other ways to RAPL, tried where powercap cannot be read.
+        rapl
+            The ways to RAPL to try, in order, the first that works is used: ``"rapl-powercap"``, ``"rapl-perf"``,
+            ``"rapl-msr"``.
+        hwmon
+            Whether to look for power and energy sensors of the platform.
         """
     def __repr__(self, /) -> str: ...
     @property
@@ -606,6 +750,29 @@ class RawModel:
         """
 
 @final
+class RawRegistry:
+    """
+    A pipeline of models. The public class around it is `kepler.ModelRegistry`.
+    """
+    def __len__(self, /) -> int: ...
+    def __new__(cls, /, path: str | PathLike[str]) -> RawRegistry:
+        """
+        Indexes a folder or zip.
+        """
+    def entries(self, /) -> list[ModelEntry]:
+        """
+        All models, by pipeline and path.
+        """
+    def model(self, /, path: str) -> RawModel:
+        """
+        The model of an entry by its path.
+        """
+    def select(self, /, source: str, output_type: str, features: SupportsGetItem[int, str], machine: tuple[str | None, SupportsIndex | None, SupportsIndex | None, SupportsIndex | None, SupportsIndex | None] | None, node_type: SupportsIndex | None, trainer: str, filter: str, loose: bool, policy: str) -> tuple[RawModel, str, float, float] | None:
+        """
+        The best model for what is at hand; None when none fits.
+        """
+
+@final
 class Ready:
     """
     An awaitable that is done already.
@@ -866,9 +1033,14 @@ def _raise(kind: str) -> None:
     Raises an error of one kind: lets the tests see the mapping of kinds that no machine shows at will.
     """
 
-def doctor() -> Sources:
+def doctor(*, root: str | PathLike[str] | None = None, proc: str | PathLike[str] | None = None, sys: str | PathLike[str] | None = None) -> Diagnosis:
     """
-    Tells which sources work on this machine, which do not, why, and what would change it.
+    Tells which sources work on a machine, which do not, why, and the one thing that would change it.
+
+    Parameters
+    ----------
+    root, proc, sys
+        Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
     """
 
 def version() -> str:
