@@ -57,6 +57,8 @@ pub(super) struct ZoneTotal {
     pub(super) failures: u64,
     pub(super) refused: u64,
     pub(super) ambiguous: u64,
+    /// How often the meter began anew: what passed since the look before is unknown.
+    pub(super) baselines: u64,
 }
 
 /// `/proc/stat` steps by 10 ms a CPU: a shorter interval says little about how busy the machine was.
@@ -152,6 +154,7 @@ impl Book {
                 failures: 0,
                 refused: 0,
                 ambiguous: 0,
+                baselines: 0,
             });
         }
         Self {
@@ -212,7 +215,10 @@ impl Book {
 impl ZoneTotal {
     fn book(&mut self, reading: &Reading, now: Duration) {
         match reading {
-            Reading::Baseline => self.at = Some(now),
+            Reading::Baseline => {
+                self.baselines += 1;
+                self.at = Some(now);
+            }
             Reading::Energy {
                 joules, ambiguous, ..
             } => {

@@ -1,18 +1,18 @@
 //! Which sources work on a machine, which do not, why, and the one thing that would change it.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::energy::{self, Meters, Rapl};
-use crate::error::Result;
+use crate::energy::{self, EnergySource, Meters, Rapl, Reading};
+use crate::error::{Error, Result};
 use crate::host::{Host, MachineSpec};
 use crate::model::embedded;
 use crate::note::Note;
-use crate::usage::{NodeReader, NodeUsage, Procfs, UsageSource};
+use crate::usage::{CounterSet, NodeReader, NodeUsage, Procfs, UsageSource};
 
 use super::builder::{EBPF_HINT, open_ebpf};
-use crate::usage::CounterSet;
 
 /// What [`doctor`] found.
 #[derive(Clone, Debug, Serialize)]
@@ -41,14 +41,18 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
     let mut notes = Vec::new();
     let mut measured = false;
     for rapl in Rapl::ALL {
-        let (sources, tried) = energy::open(
-            host,
-            &Meters {
-                rapl: vec![rapl],
-                hwmon: false,
-            },
-        );
+        let meters = Meters {
+            rapl: vec![rapl],
+            hwmon: false,
+        };
+        let (sources, mut tried) = energy::open(host, &meters);
         measured |= !sources.is_empty() && rapl == Rapl::Powercap;
+        for source in sources {
+            if let Some(error) = stands_still(source) {
+                tried.retain(|note| !note.active);
+                tried.push(Note::off(rapl.as_str(), &error, ""));
+            }
+        }
         notes.extend(tried);
     }
     let (sensors, tried) = energy::open(
@@ -86,6 +90,22 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
         measured,
     })
 }
+
+/// Why a meter that opens gives nothing all the same, as some guests' do.
+fn stands_still(mut source: Box<dyn EnergySource>) -> Option<Error> {
+    let mut readings = Vec::new();
+    source.read(Host::since_boot(), &mut readings);
+    std::thread::sleep(METER_STEPS);
+    source.read(Host::since_boot(), &mut readings);
+    let all_fail = readings.iter().all(|r| matches!(r, Reading::Failed(_)));
+    readings.into_iter().find_map(|reading| match reading {
+        Reading::Failed(error) if all_fail => Some(error),
+        _ => None,
+    })
+}
+
+/// Long enough for every meter to step.
+const METER_STEPS: Duration = Duration::from_millis(20);
 
 /// A guest whose hypervisor takes time away: nobody's energy, told because figures of others may count it.
 fn steal(host: &Host, guest: bool) -> Result<Option<Note>> {

@@ -48,7 +48,15 @@ pub struct Window {
     start: Duration,
     cpu: Duration,
     thread: std::thread::ThreadId,
-    energy: Vec<Joules>,
+    energy: Look,
+}
+
+/// What the meters showed at one time.
+#[derive(Clone, Debug)]
+struct Look {
+    at: Duration,
+    /// Total energy of each domain.
+    totals: Vec<Joules>,
 }
 
 /// What one domain used during a block.
@@ -184,15 +192,15 @@ impl EnergyMeter {
         }
     }
 
-    /// Total energy of each domain now.
-    fn read(&self) -> Vec<Joules> {
+    fn read(&self) -> Look {
         self.with_book(|book| {
+            let at = Host::since_boot();
             book.read();
             let mut totals = vec![Joules::ZERO; book.domains().len()];
             for zone in book.zones() {
                 totals[zone.domain] += zone.joules;
             }
-            totals
+            Look { at, totals }
         })
     }
 
@@ -205,17 +213,17 @@ impl EnergyMeter {
         }
     }
 
-    /// With `E` the domain's energy, `busy` the machine's busy CPU time and `given` all CPU time it had, the block's active
-    /// energy is `E x busy / given` (active) times `cpu / busy` (its share): `E x cpu / given`. Busy cancels, so the block
+    /// With `E` the domain's energy, `busy` the machine's busy CPU time and `given` all CPU time it had between the two looks
+    /// at the meters, the block's active energy is `E x busy / given` (active) times `cpu / busy` (its share): `E x cpu / given`. Busy cancels, so the block
     /// does not depend on the coarse clock that tells it.
     fn measurement(
         &self,
-        before: &[Joules],
-        now: &[Joules],
+        before: &Look,
+        now: &Look,
         duration: Duration,
         cpu: Duration,
     ) -> Measurement {
-        let given = duration.as_secs_f64() * f64::from(self.cpus);
+        let given = now.at.saturating_sub(before.at).as_secs_f64() * f64::from(self.cpus);
         let share = if given > 0.0 {
             (cpu.as_secs_f64() / given).min(1.0)
         } else {
@@ -228,7 +236,7 @@ impl EnergyMeter {
             .enumerate()
             .filter_map(|(d, domain)| {
                 let zone = book.zones().iter().find(|z| z.domain == d)?;
-                let node_joules = Joules((now.get(d)?.0 - before.get(d)?.0).max(0.0));
+                let node_joules = Joules((now.totals.get(d)?.0 - before.totals.get(d)?.0).max(0.0));
                 Some(MeasuredDomain {
                     domain: *domain,
                     joules: node_joules * share,

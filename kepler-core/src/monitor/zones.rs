@@ -107,7 +107,8 @@ impl ZoneState {
             .at
             .zip(self.now.at)
             .map(|(now, before)| now.saturating_sub(before));
-        let believed = now.at != self.now.at && now.refused == self.now.refused;
+        let steady = now.refused == self.now.refused && now.baselines == self.now.baselines;
+        let believed = now.at != self.now.at && steady;
         self.last = over.filter(|_| believed).map(|over| (energy, over));
         self.now.clone_from(now);
     }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kepler_core::energy::{Domain, Scripted as Meter};
-use kepler_core::monitor::{Monitor, MonitorBuilder, Snapshot, State, UsageChoice};
+use kepler_core::monitor::{Monitor, MonitorBuilder, Snapshot, State, UsageChoice, doctor};
 use kepler_core::usage::{NodeUsage, ProcessUsage, Scripted, Usage};
-use kepler_core::{ErrorKind, Joules, Watts};
+use kepler_core::{ErrorKind, Host, Joules, Watts};
 
 use crate::attribution::{process, ran};
 
@@ -133,7 +133,7 @@ fn a_container_keeps_what_its_ended_processes_used() {
         assert!((joules(snapshot) - active).abs() <= 1e-9 * active);
         assert_eq!(snapshot.containers[0].usage.state, State::Running);
     }
-    assert_eq!(joules(&snapshots[3]), joules(&snapshots[2]));
+    assert!((joules(&snapshots[3]) - joules(&snapshots[2])).abs() < f64::EPSILON);
     assert_eq!(snapshots[3].containers[0].usage.state, State::Terminated);
     assert_eq!(
         snapshots[3].containers[0].usage.energy[0].watts,
@@ -343,4 +343,36 @@ fn a_monitor_does_not_cross_a_fork() {
     };
     assert_eq!(status, 0, "the child was told");
     monitor.sample().unwrap();
+}
+
+#[test]
+fn the_doctor_names_every_source_and_what_would_help() {
+    let found = doctor(&Host::default()).unwrap();
+    let text = found.to_string();
+    for part in [
+        "rapl-powercap",
+        "rapl-perf",
+        "rapl-msr",
+        "hwmon",
+        "power model",
+        "procfs",
+    ] {
+        assert!(
+            found.notes.iter().any(|n| n.part.contains(part)),
+            "{part} in {text}"
+        );
+    }
+    for note in found.notes.iter().filter(|n| !n.active) {
+        assert!(!note.why.is_empty(), "{note}");
+    }
+}
+
+#[test]
+fn a_host_that_is_not_there_is_an_error_with_its_path() {
+    let error = Monitor::builder()
+        .host(Host::at("/nowhere"))
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("/nowhere/proc"), "{error}");
 }
