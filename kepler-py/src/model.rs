@@ -1,6 +1,5 @@
 //! Power models: rows of features in, watts out.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kepler_core::model as core;
@@ -10,7 +9,7 @@ use pyo3::prelude::*;
 use crate::errors::{run, to_py};
 
 /// What a prediction is made of, as NumPy arrays of one value a row.
-type Columns<'py> = BTreeMap<String, Bound<'py, PyArray1<f64>>>;
+type Columns<'py> = Vec<(&'static str, Bound<'py, PyArray1<f64>>)>;
 
 /// Lower ends, upper ends and level.
 type Bounds<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, f64);
@@ -74,7 +73,7 @@ impl RawModel {
     /// Watts by component and, for each row, whether all features lie in the range of the training data.
     ///
     /// With names, columns are bound by them; `strict` refuses names that the model does not know.
-    #[pyo3(signature = (rows: "Any", names=None, strict=true) -> "tuple[dict[str, Any], Any]")]
+    #[pyo3(signature = (rows: "Any", names=None, strict=true) -> "tuple[list[tuple[str, Any]], Any]")]
     fn predict<'py>(
         &self,
         py: Python<'py>,
@@ -90,7 +89,7 @@ impl RawModel {
         })?;
         let watts = predictions.watts.into_iter();
         let watts =
-            watts.map(|(component, watts)| (component.as_str().to_owned(), watts.into_pyarray(py)));
+            watts.map(|(component, watts)| (component.as_str(), watts.into_pyarray(py)));
         Ok((watts.collect(), predictions.in_range.into_pyarray(py)))
     }
 

@@ -738,7 +738,7 @@ class RawModel:
         """
         `AbsPower` for a whole node, `DynPower` for power above idle.
         """
-    def predict(self, /, rows: "Any", names: SupportsGetItem[int, str] | None = None, strict: bool = True) -> "tuple[dict[str, Any], Any]":
+    def predict(self, /, rows: "Any", names: SupportsGetItem[int, str] | None = None, strict: bool = True) -> "tuple[list[tuple[str, Any]], Any]":
         """
         Watts by component and, for each row, whether all features lie in the range of the training data.
 
