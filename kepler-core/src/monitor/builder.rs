@@ -235,6 +235,17 @@ fn open_usage(
     }
 }
 
+#[cfg(feature = "ebpf")]
+pub(super) fn open_ebpf(host: &Host, counters: CounterSet) -> Result<Box<dyn UsageSource>> {
+    use crate::usage::ebpf::{Ebpf, Options};
+    let options = Options {
+        counters,
+        ..Options::default()
+    };
+    Ok(Box::new(Ebpf::open(host, &options)?))
+}
+
+#[cfg(not(feature = "ebpf"))]
 pub(super) fn open_ebpf(_: &Host, _: CounterSet) -> Result<Box<dyn UsageSource>> {
     Err(crate::error::Error::Unsupported {
         what: "eBPF".into(),
