@@ -12,7 +12,7 @@ use crate::units::duration_ns;
 use crate::usage::identity::Identity;
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage, UnnamedUsage, Usage, UsageStats};
 
-use super::overflow::Overflow;
+use super::overflow::{Bucket, Overflow};
 use super::record::{self, Events, Exit, LEADER, Task, Total};
 
 /// Answers what the records leave open: names that lie elsewhere.
@@ -65,8 +65,6 @@ struct Group {
     gone_ns: Option<u64>,
     /// Its last seen total was booked: whatever comes now has no name.
     booked: bool,
-    /// Whose overflow is taken to hold it.
-    within: Option<Bucket>,
 }
 
 /// What only the leader's record tells.
@@ -87,9 +85,6 @@ enum Stale {
     Names,
     Identity,
 }
-
-/// A cgroup's overflow, or (`None`) the whole machine's.
-pub(super) type Bucket = Option<u64>;
 
 /// A process starts when its start time is taken, and shows a little later.
 const START_SLACK_NS: u64 = 10_000_000;
@@ -184,7 +179,7 @@ impl Ledger {
         if first {
             self.overflow.forget();
         } else if self.overflow.is_open() {
-            self.settle_overflow(&mut groups, names, usage);
+            self.settle_overflow(&groups, names, usage);
         }
         self.groups = groups;
         self.first_ns.get_or_insert(self.now_ns);
@@ -213,7 +208,6 @@ impl Ledger {
             if !group.leader.known {
                 return true;
             }
-            self.leave_bucket(group);
             (group.gone_ns, group.booked) = (None, false);
             let delta = self.rise(key, group, group.total(), usage);
             let process = group.named(key, false, names);
@@ -236,7 +230,6 @@ impl Ledger {
         names: &mut impl Names,
         usage: &mut Usage,
     ) {
-        self.leave_bucket(group);
         let delta = self.rise(key, group, last, usage);
         if group.booked {
             let cgroup_id = group.leader.cgroup;
@@ -256,17 +249,21 @@ impl Ledger {
         let gone_ns = *group.gone_ns.get_or_insert(self.now_ns);
         let waited = self.now_ns.saturating_sub(gone_ns);
         // Seen by a pass that did not end, or by one in which its leader was missing: nothing was ever booked.
-        let (Some(process), Some(_)) = (&group.process, group.seen) else {
+        let (Some(process), Some(seen)) = (&group.process, &group.seen) else {
             return waited < PENDING_NS;
         };
+        let cgroup = group.leader.cgroup;
         if group.booked {
+            if waited >= BOOKED_NS {
+                self.overflow.gone_for_good(cgroup, seen);
+            }
             return waited < BOOKED_NS;
         }
         group.booked = waited >= PENDING_NS;
-        if group.booked {
-            self.stats.pending_expired += u64::from(group.within.is_none());
-        } else {
+        if !group.booked {
             usage.pending += 1;
+        } else if !self.overflow.may_hold(cgroup) {
+            self.stats.pending_expired += 1;
         }
         usage.processes.push(ProcessUsage {
             process: process.clone(),
@@ -326,26 +323,13 @@ impl Ledger {
             .is_some_and(|first| key.start_ns + START_SLACK_NS >= first)
     }
 
-    fn leave_bucket(&mut self, group: &mut Group) {
-        if let (Some(bucket), Some(seen)) = (group.within.take(), &group.seen) {
-            self.overflow.give_back(bucket, seen);
-        }
-    }
-
-    /// Takes the processes that went away out of the overflow that is taken to hold them, and books the rest.
-    fn settle_overflow(&mut self, groups: &mut Groups, names: &mut impl Names, usage: &mut Usage) {
-        let mut gone: Vec<&mut Group> = groups
-            .values_mut()
-            .filter(|g| g.gone_ns.is_some() && g.within.is_none() && g.seen.is_some())
-            .collect();
-        // The largest first: a small one would leave less room for the one that must be in there.
-        gone.sort_unstable_by_key(|g| std::cmp::Reverse(g.seen.map(|seen| seen.cpu_ns)));
-        for group in gone {
-            let seen = group.seen.unwrap_or_default();
-            let buckets = [Some(group.leader.cgroup), None];
-            group.within = buckets
-                .into_iter()
-                .find(|bucket| self.overflow.take_out(*bucket, &seen));
+    /// Books what overflowed, without what was booked before of those that are gone.
+    fn settle_overflow(&mut self, groups: &Groups, names: &mut impl Names, usage: &mut Usage) {
+        self.overflow.nobody_gone();
+        for group in groups.values().filter(|group| group.gone_ns.is_some()) {
+            if let Some(seen) = &group.seen {
+                self.overflow.gone(group.leader.cgroup, seen);
+            }
         }
         for (bucket, delta) in self.overflow.release() {
             match bucket {
@@ -379,7 +363,6 @@ impl Group {
             as_of_ns: 0,
             gone_ns: None,
             booked: false,
-            within: None,
         }
     }
 

@@ -9,6 +9,8 @@ mod ledger;
 mod names;
 mod overflow;
 mod record;
+#[cfg(test)]
+mod trace;
 
 use std::fmt;
 use std::time::Duration;
