@@ -6,7 +6,8 @@ use super::columns::{BLOCK, Columns};
 use super::curve::{Curve, Table};
 use super::knn::NearestNeighbors;
 use super::svr::SupportVectors;
-use super::tree::{TreePlan, Trees};
+use super::tree::Trees;
+use super::tree_plan::TreePlan;
 use crate::error::{Error, Result};
 
 /// A formula from inputs to watts. Inputs are counted from 0: first the scaled features, then the derived inputs.

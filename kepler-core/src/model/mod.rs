@@ -31,6 +31,7 @@ mod svr;
 #[cfg(feature = "train")]
 pub mod train;
 mod tree;
+mod tree_plan;
 mod weights;
 mod xgboost;
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::Columns;
 use super::estimator::{expect_input, expect_length};
+use super::tree_plan::TreePlan;
 use crate::error::{Error, Result};
 
 /// The sum of many trees' leaves. Nodes of all trees stand one after the other; `left` and `right` are node numbers, and
@@ -67,57 +67,36 @@ impl Trees {
         ] {
             expect_length(what, has, nodes)?;
         }
+        // Each node has one parent or is a root, so that no walk goes round and no tree is larger than its nodes.
+        let mut reached = vec![false; nodes];
+        let mut reach = |node: u32, from: usize| match reached.get_mut(node as usize) {
+            Some(reached) if !*reached && (node as usize) >= from => {
+                *reached = true;
+                Ok(())
+            }
+            _ => Err(Error::invalid(
+                "trees",
+                format!("node {node} cannot follow node {from}"),
+            )),
+        };
+        for root in &self.roots {
+            reach(*root, 0)?;
+        }
         for (node, (&left, &right)) in self.left.iter().zip(&self.right).enumerate() {
             if left == 0 && right == 0 {
                 continue;
             }
             expect_input(self.feature[node].into(), inputs)?;
-            // A child is a later node, so no walk goes round.
-            let later = |child: u32| child as usize > node && (child as usize) < nodes;
-            if !later(left) || !later(right) || self.threshold[node].is_nan() {
+            if !self.threshold[node].is_finite() {
                 return Err(Error::invalid(
                     "trees",
-                    format!("node {node} has no such children"),
+                    format!("the threshold of node {node} is no number"),
                 ));
             }
+            reach(left, node + 1)?;
+            reach(right, node + 1)?;
         }
-        if self.roots.iter().any(|r| *r as usize >= nodes) {
-            return Err(Error::invalid("trees", "a root does not exist"));
-        }
-        Ok(TreePlan {
-            trees: self.clone(),
-        })
-    }
-}
-
-/// Checked trees.
-#[derive(Clone, Debug)]
-pub(super) struct TreePlan {
-    trees: Trees,
-}
-
-impl TreePlan {
-    pub(super) fn eval(&self, z: &Columns<'_>, out: &mut [f64]) {
-        let trees = &self.trees;
-        for (row, out) in out.iter_mut().enumerate() {
-            let mut sum_single = single(trees.base);
-            let mut sum = trees.base;
-            for root in &trees.roots {
-                let mut node = *root as usize;
-                while trees.left[node] != 0 {
-                    let z = single(z.column(trees.feature[node].into())[row]);
-                    let next = if z <= trees.threshold[node] {
-                        &trees.left
-                    } else {
-                        &trees.right
-                    };
-                    node = next[node] as usize;
-                }
-                sum += trees.value[node];
-                sum_single += single(trees.value[node]);
-            }
-            *out = if trees.single { sum_single.into() } else { sum };
-        }
+        Ok(TreePlan::new(self, inputs))
     }
 }
 
@@ -141,6 +120,6 @@ pub(super) fn below(threshold: f32) -> f32 {
     clippy::cast_possible_truncation,
     reason = "rounding is the purpose; too large becomes infinite"
 )]
-fn single(value: f64) -> f32 {
+pub(super) fn single(value: f64) -> f32 {
     value as f32
 }
