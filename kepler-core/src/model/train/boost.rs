@@ -59,7 +59,7 @@ impl Boosting {
         let weight = checked_weights(rows, target, weight)?;
         self.shape.check(rows.ncols())?;
         let share = self.row_share;
-        if !(share > 0.0 && share <= 1.0) || !(self.rate > 0.0 && self.rate.is_finite()) {
+        if !(share > 0.0 && share <= 1.0 && self.rate > 0.0 && self.rate.is_finite()) {
             return Err(Error::invalid(
                 "boosting",
                 "rate must be above 0 and row_share in (0, 1]",

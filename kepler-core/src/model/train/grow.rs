@@ -363,7 +363,7 @@ impl Grower<'_> {
         for (i, pair) in order.windows(2).enumerate() {
             left.add(self.aim, pair[0]);
             let (value, next) = (column[pair[0] as usize], column[pair[1] as usize]);
-            if value < next && i + 1 >= min_leaf && order.len() - i - 1 >= min_leaf {
+            if value < next && i + 1 >= min_leaf && order.len() - i > min_leaf {
                 let found = self.split(feature, left, all.less(left));
                 if let Some(found) = found
                     && best.is_none_or(|b| found.score > b.score)

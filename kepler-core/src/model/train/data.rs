@@ -1,0 +1,283 @@
+//! Training rows: features and measured watts, from arrays or from a CSV.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::{Array2, Axis};
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::model::{Component, FeatureGroup, OutputType};
+
+/// Rows of features with the power that was measured with them.
+///
+/// ```
+/// use kepler_core::model::Component;
+/// use kepler_core::model::train::TrainingData;
+///
+/// let text = "timestamp,bpf_cpu_time_ms,package_power\n3,20,61.5\n0,10,55.0\n";
+/// let data = TrainingData::from_csv(text, "rows.csv")?;
+/// assert_eq!(data.features, ["bpf_cpu_time_ms"]);
+/// assert_eq!(data.targets[&Component::Package], [55.0, 61.5]); // by time
+/// # Ok::<(), kepler_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TrainingData {
+    /// Names of the features, in column order.
+    pub features: Vec<String>,
+    /// Values of shape (rows, features); counted things per second.
+    pub rows: Array2<f64>,
+    /// Measured watts of each row, by part of the machine.
+    pub targets: BTreeMap<Component, Vec<f64>>,
+    /// When each row was measured, in seconds; rows are then in the order of time. Empty when it is not known.
+    pub times: Vec<f64>,
+    /// The machine of each row. Empty when there is only one.
+    pub machines: Vec<u32>,
+}
+
+/// Rows that a training CSV may have at most, and bytes of one that is read from a file.
+const ROW_LIMIT: usize = 10_000_000;
+const FILE_LIMIT: u64 = 1 << 30;
+
+impl TrainingData {
+    /// Rows from arrays: values of shape (rows, features) and watts by part of the machine.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for lengths that do not fit, no rows, and values that are not finite.
+    pub fn from_arrays(
+        features: Vec<String>,
+        rows: Array2<f64>,
+        targets: BTreeMap<Component, Vec<f64>>,
+    ) -> Result<Self> {
+        let data = Self {
+            features,
+            rows,
+            targets,
+            ..Self::default()
+        };
+        data.check()?;
+        Ok(data)
+    }
+
+    /// Rows from a CSV with a header. `<component>_power` columns are targets in watts, `timestamp` orders the rows,
+    /// `node_type` or `machine` names their machine; every other column of numbers is a feature.
+    ///
+    /// Left out are columns that only the older software's tables have: `id`, and shares of packages
+    /// (`packge_ratio_*`, as they spell it).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with the line for a row that does not fit; else as [`TrainingData::from_arrays`].
+    pub fn from_csv(text: &str, place: &str) -> Result<Self> {
+        let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+        let header: Vec<&str> = lines
+            .next()
+            .map(|(_, l)| l.trim().split(',').map(str::trim).collect())
+            .unwrap_or_default();
+        let kinds: Vec<Kind> = header.iter().map(|name| Kind::of(name)).collect();
+        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); header.len()];
+        let mut count = 0;
+        for (number, line) in lines {
+            let malformed = |want: String| Error::malformed(format!("{place}:{}", number + 1), want, line);
+            let cells: Vec<&str> = line.trim().split(',').collect();
+            if cells.len() != header.len() || count == ROW_LIMIT {
+                return Err(malformed(format!("{} values", header.len())));
+            }
+            for ((cell, kind), column) in cells.iter().zip(&kinds).zip(&mut columns) {
+                if !matches!(kind, Kind::Ignored) {
+                    let value = cell.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+                    column.push(value.ok_or_else(|| malformed("finite numbers".to_owned()))?);
+                }
+            }
+            count += 1;
+        }
+        let mut data = Self::default();
+        let mut values = Vec::new();
+        for ((name, kind), column) in header.iter().zip(kinds).zip(columns) {
+            match kind {
+                Kind::Ignored => {}
+                Kind::Time => data.times = column,
+                Kind::Machine => data.machines = machine_numbers(&column, place)?,
+                Kind::Target(component) => {
+                    data.targets.insert(component, column);
+                }
+                Kind::Feature => {
+                    data.features.push((*name).to_owned());
+                    values.extend(column);
+                }
+            }
+        }
+        let by_column = Array2::from_shape_vec((data.features.len(), count), values);
+        data.rows = by_column
+            .map_err(|_shape| Error::malformed(place, "a table", header.join(",")))?
+            .reversed_axes();
+        data.check()?;
+        Ok(data.by_time())
+    }
+
+    /// Rows from a CSV file; see [`TrainingData::from_csv`].
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::TooLarge`] above 1 GiB, and as [`TrainingData::from_csv`].
+    pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let place = path.display().to_string();
+        let bytes = Host::at("/").bytes(path, FILE_LIMIT)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| Error::malformed(&place, "UTF-8 text", e.to_string()))?;
+        Self::from_csv(&text, &place)
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.nrows()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The part of the machine that models of these rows are judged by: platform, package, or the first there is.
+    pub fn main_component(&self) -> Option<Component> {
+        let has = |c: &Component| self.targets.contains_key(c);
+        let preferred = [Component::Package, Component::Platform].into_iter().find(has);
+        preferred.or_else(|| self.targets.keys().next().copied())
+    }
+
+    /// The same rows with these features, in this order.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a feature that the rows do not have.
+    pub fn with_features<S: AsRef<str>>(&self, features: &[S]) -> Result<Self> {
+        let place = |feature: &S| {
+            let name = feature.as_ref();
+            let place = self.features.iter().position(|f| f == name);
+            place.ok_or_else(|| Error::NotFound {
+                what: "feature",
+                name: name.to_owned(),
+                hint: format!("the rows have {}", self.features.join(", ")),
+            })
+        };
+        let columns = features.iter().map(place).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            features: features.iter().map(|f| f.as_ref().to_owned()).collect(),
+            rows: self.rows.select(Axis(1), &columns),
+            ..self.clone()
+        })
+    }
+
+    /// The same rows with the features of a group.
+    ///
+    /// # Errors
+    /// As [`TrainingData::with_features`].
+    pub fn with_group(&self, group: FeatureGroup) -> Result<Self> {
+        self.with_features(group.features())
+    }
+
+    /// The same rows with power above the least that each part of each machine drew: rows for a
+    /// [`OutputType::DynPower`] model where idle power was not told apart.
+    pub fn above_least(&self) -> Self {
+        let mut data = self.clone();
+        for watts in data.targets.values_mut() {
+            let mut least: BTreeMap<u32, f64> = BTreeMap::new();
+            let machine = |row: usize| self.machines.get(row).copied().unwrap_or(0);
+            for (row, watts) in watts.iter().enumerate() {
+                let least = least.entry(machine(row)).or_insert(f64::INFINITY);
+                *least = least.min(*watts);
+            }
+            for (row, watts) in watts.iter_mut().enumerate() {
+                *watts -= least[&machine(row)];
+            }
+        }
+        data
+    }
+
+    /// Some of the rows, in the order given. Numbers beyond the last row are left out.
+    pub fn at(&self, rows: &[usize]) -> Self {
+        let rows: Vec<usize> = rows.iter().copied().filter(|r| *r < self.len()).collect();
+        let pick = |column: &Vec<f64>| rows.iter().filter_map(|r| column.get(*r).copied()).collect();
+        Self {
+            features: self.features.clone(),
+            rows: self.rows.select(Axis(0), &rows),
+            targets: self.targets.iter().map(|(c, w)| (*c, pick(w))).collect(),
+            times: pick(&self.times),
+            machines: rows.iter().filter_map(|r| self.machines.get(*r).copied()).collect(),
+        }
+    }
+
+    /// Checks that lengths fit and numbers are finite.
+    pub(super) fn check(&self) -> Result<()> {
+        let fits = |n: usize| n == self.len();
+        let fits_or_empty = |n: usize| n == 0 || fits(n);
+        let shapes = self.rows.ncols() == self.features.len()
+            && self.targets.values().all(|w| fits(w.len()))
+            && fits_or_empty(self.times.len())
+            && fits_or_empty(self.machines.len());
+        if !shapes || self.is_empty() || self.features.is_empty() || self.targets.is_empty() {
+            let found = format!(
+                "{} rows, {} features and {} targets that do not make a table",
+                self.len(),
+                self.features.len(),
+                self.targets.len()
+            );
+            return Err(Error::invalid("training rows", found));
+        }
+        let finite = self.rows.iter().chain(self.targets.values().flatten());
+        if !finite.chain(&self.times).all(|v| v.is_finite()) {
+            return Err(Error::invalid(
+                "training rows",
+                "a value is not a finite number",
+            ));
+        }
+        Ok(())
+    }
+
+    fn by_time(self) -> Self {
+        if self.times.is_sorted() {
+            return self;
+        }
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|a, b| self.times[*a].total_cmp(&self.times[*b]));
+        self.at(&order)
+    }
+}
+
+/// What a column of a CSV is.
+enum Kind {
+    Time,
+    Machine,
+    Target(Component),
+    Feature,
+    Ignored,
+}
+
+impl Kind {
+    fn of(name: &str) -> Self {
+        if let Some(component) = name.strip_suffix("_power")
+            && let Ok(component) = component.parse()
+        {
+            return Self::Target(component);
+        }
+        match name {
+            "timestamp" => Self::Time,
+            "node_type" | "machine" => Self::Machine,
+            "id" => Self::Ignored,
+            _ if name.starts_with("packge_ratio_") => Self::Ignored,
+            _ => Self::Feature,
+        }
+    }
+}
+
+/// Machines' numbers; none where all rows are of one.
+fn machine_numbers(column: &[f64], place: &str) -> Result<Vec<u32>> {
+    let number = |v: &f64| {
+        let inside = (0.0..=f64::from(u32::MAX)).contains(v) && v.fract() == 0.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+        let number = inside.then_some(*v as u32);
+        number.ok_or_else(|| Error::malformed(place, "a machine's number", v.to_string()))
+    };
+    let numbers = column.iter().map(number).collect::<Result<Vec<u32>>>()?;
+    let several = numbers.iter().any(|n| Some(n) != numbers.first());
+    Ok(if several { numbers } else { Vec::new() })
+}

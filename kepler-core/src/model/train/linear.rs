@@ -1,0 +1,140 @@
+//! Straight lines and planes: stochastic gradient descent, non-negative least squares, and least squares of degree 2.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use super::rng::Rng;
+use crate::error::{Error, Result};
+use crate::model::Estimator;
+
+/// A line by stochastic gradient descent with falling steps, as scikit-learn's `SGDRegressor` does by default.
+pub(super) fn sgd(z: ArrayView2<'_, f64>, target: &[f64], seed: u64) -> Estimator {
+    const PENALTY: f64 = 1e-4;
+    const FIRST_STEP: f64 = 0.01;
+    const TOLERANCE: f64 = 1e-3;
+    let mut weights = vec![0.0; z.ncols()];
+    let mut intercept = 0.0;
+    let mut rng = Rng::new(seed, 3);
+    let (mut least, mut idle, mut time) = (f64::INFINITY, 0, 1.0f64);
+    for _epoch in 0..1000 {
+        let mut loss = 0.0;
+        for row in rng.permutation(target.len()) {
+            let row_z = z.row(row);
+            let dot: f64 = row_z.iter().zip(&weights).map(|(z, w)| z * w).sum();
+            let error = (dot + intercept - target[row]).clamp(-1e12, 1e12);
+            loss += 0.5 * error * error;
+            let step = FIRST_STEP / time.powf(0.25);
+            for (weight, z) in weights.iter_mut().zip(row_z) {
+                *weight = *weight * (1.0 - step * PENALTY) - step * error * z;
+            }
+            intercept -= step * error;
+            time += 1.0;
+        }
+        idle = if loss > least - TOLERANCE * target.len() as f64 { idle + 1 } else { 0 };
+        least = least.min(loss);
+        if idle == 5 {
+            break;
+        }
+    }
+    Estimator::Linear { intercept, weights }
+}
+
+/// The plane with least squared error whose weights are not negative.
+pub(super) fn non_negative(z: ArrayView2<'_, f64>, target: &[f64]) -> Estimator {
+    let (centred, means, target, mean) = centred(z, target);
+    let (weights, _residual) = nnls::nnls(centred.view(), target.view());
+    Estimator::Linear {
+        intercept: mean - weights.dot(&means),
+        weights: weights.to_vec(),
+    }
+}
+
+/// Degree 2 with least squared error. Of many equally good answers (a feature that never changes), the smallest.
+pub(super) fn polynomial(z: ArrayView2<'_, f64>, target: &[f64]) -> Result<Estimator> {
+    let terms = products(z);
+    let (centred, means, target, mean) = centred(terms.view(), target);
+    let (rows, columns) = centred.dim();
+    let a = nalgebra::DMatrix::from_row_iterator(rows, columns, centred.iter().copied());
+    let b = nalgebra::DVector::from_iterator(rows, target.iter().copied());
+    let svd = nalgebra::linalg::SVD::try_new(a, true, true, f64::EPSILON, 10_000);
+    let failed = |why: &str| Error::invalid("polynomial", format!("least squares failed: {why}"));
+    let svd = svd.ok_or_else(|| failed("no singular values"))?;
+    // The cut-off of LAPACK's gelsd as SciPy calls it: machine precision, relative to the largest.
+    let cut = f64::EPSILON * svd.singular_values.max();
+    let weights = svd.solve(&b, cut).map_err(failed)?;
+    let weights = Array1::from_iter(weights.iter().copied());
+    Ok(Estimator::Polynomial {
+        intercept: mean - weights.dot(&means),
+        // The first is the weight of the constant term, which the intercept stands for.
+        weights: [0.0].into_iter().chain(weights).collect(),
+    })
+}
+
+/// Each input, then each product of two, by rows.
+fn products(z: ArrayView2<'_, f64>) -> Array2<f64> {
+    let n = z.ncols();
+    let mut terms: Vec<Array1<f64>> = z.columns().into_iter().map(|c| c.to_owned()).collect();
+    for i in 0..n {
+        for j in i..n {
+            terms.push(&z.column(i) * &z.column(j));
+        }
+    }
+    let mut all = Array2::zeros((z.nrows(), terms.len()));
+    for (mut column, term) in all.columns_mut().into_iter().zip(terms) {
+        column.assign(&term);
+    }
+    all
+}
+
+/// Inputs and targets less their means.
+fn centred(
+    z: ArrayView2<'_, f64>,
+    target: &[f64],
+) -> (Array2<f64>, Array1<f64>, Array1<f64>, f64) {
+    let means = z.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(z.ncols()));
+    let target = Array1::from(target.to_vec());
+    let mean = target.mean().unwrap_or(0.0);
+    (&z - &means, means, target - mean, mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn parts(estimator: Estimator) -> (f64, Vec<f64>) {
+        match estimator {
+            Estimator::Linear { intercept, weights } | Estimator::Polynomial { intercept, weights } => {
+                (intercept, weights)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_line_is_found_again() {
+        let z = array![[0.0, 1.0], [0.5, 0.0], [1.0, 0.3], [0.2, 0.9]];
+        let target: Vec<f64> = z.rows().into_iter().map(|r| 5.0 + 20.0 * r[0] + 3.0 * r[1]).collect();
+        let (intercept, weights) = parts(non_negative(z.view(), &target));
+        assert!((intercept - 5.0).abs() < 1e-9 && (weights[0] - 20.0).abs() < 1e-9);
+        assert!((weights[1] - 3.0).abs() < 1e-9, "{weights:?}");
+    }
+
+    #[test]
+    fn a_weight_that_wants_to_be_negative_is_zero() {
+        let z = array![[0.0], [0.5], [1.0]];
+        let (intercept, weights) = parts(non_negative(z.view(), &[30.0, 20.0, 10.0]));
+        assert_eq!((intercept, weights), (20.0, vec![0.0]));
+    }
+
+    #[test]
+    fn a_parabola_is_found_again_beside_a_feature_that_never_changes() {
+        let z = Array2::from_shape_fn((9, 2), |(i, j)| if j == 0 { i as f64 / 8.0 } else { 0.0 });
+        let target: Vec<f64> = z.column(0).iter().map(|x| 40.0 + 10.0 * x + 50.0 * x * x).collect();
+        // Terms: 1, x, y, x², x y, y².
+        let (intercept, weights) = parts(polynomial(z.view(), &target).unwrap());
+        for (found, wanted) in weights.iter().zip([0.0, 10.0, 0.0, 50.0, 0.0, 0.0]) {
+            assert!((found - wanted).abs() < 1e-8, "{weights:?}");
+        }
+        assert!((intercept - 40.0).abs() < 1e-8);
+    }
+}
