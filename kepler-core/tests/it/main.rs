@@ -29,5 +29,7 @@ mod procfs;
 mod registers;
 mod shared;
 #[cfg(feature = "train")]
+mod train;
+#[cfg(feature = "train")]
 mod train_trees;
 mod workload;

@@ -15,15 +15,19 @@ pub(super) fn fit(shape: CurveShape, input: usize, x: &[f64], y: &[f64]) -> Opti
         y,
         weights: start(shape, y)?,
     };
-    // SciPy's tolerances; evaluations are counted per parameter here, 30,000 in all there.
+    // SciPy's tolerances. Evaluations are counted per parameter: a search that has not ended by then goes nowhere.
     let method = LevenbergMarquardt::new()
         .with_tol(1.49012e-8)
-        .with_patience(30_000 / (shape_len(shape) + 1));
+        .with_patience(250);
     let (problem, _report) = method.minimize(problem);
     let weights: Vec<f64> = problem.weights.iter().copied().collect();
     let error: f64 = problem.residuals()?.iter().map(|r| r * r).sum();
     let finite = weights.iter().chain([&error]).all(|w| w.is_finite());
-    finite.then_some(Curve { shape, input, weights })
+    finite.then_some(Curve {
+        shape,
+        input,
+        weights,
+    })
 }
 
 fn shape_len(shape: CurveShape) -> usize {
@@ -75,11 +79,19 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
         let w = &self.weights;
         let value = |x: f64| match self.shape {
             CurveShape::Exponential => w[0] * (w[1] * x).exp() + w[2],
-            CurveShape::Logarithmic => w[0] * (w[1] * x).ln_1p() + w[2],
+            CurveShape::Logarithmic => w[0] * inside(w[1] * x).ln_1p() + w[2],
             CurveShape::Logistic => w[0] / (1.0 + (-w[2] * (x - w[1])).exp()) + w[3],
         };
         let residuals = self.x.iter().zip(self.y).map(|(x, y)| value(*x) - y);
-        finite(DVector::from_iterator(self.x.len(), residuals))
+        // A step too far is told as very bad rather than as impossible: then a shorter one is tried.
+        let residuals = residuals.map(|r| {
+            if r.is_finite() {
+                r.clamp(-FAR, FAR)
+            } else {
+                FAR
+            }
+        });
+        Some(DVector::from_iterator(self.x.len(), residuals))
     }
 
     fn jacobian(&self) -> Option<DMatrix<f64>> {
@@ -90,7 +102,8 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
                 [e, w[0] * x * e, 1.0, 0.0]
             }
             CurveShape::Logarithmic => {
-                [(w[1] * x).ln_1p(), w[0] * x / (w[1] * x + 1.0), 1.0, 0.0]
+                let z = inside(w[1] * x);
+                [z.ln_1p(), w[0] * x / (z + 1.0), 1.0, 0.0]
             }
             CurveShape::Logistic => {
                 let s = 1.0 / (1.0 + (-w[2] * (x - w[1])).exp());
@@ -99,15 +112,22 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
             }
         };
         let columns = shape_len(self.shape);
-        let rows = self.x.iter().flat_map(|x| slopes(*x).into_iter().take(columns));
+        let rows = self
+            .x
+            .iter()
+            .flat_map(|x| slopes(*x).into_iter().take(columns));
         let jacobian = DMatrix::from_row_iterator(self.x.len(), columns, rows);
         jacobian.iter().all(|v| v.is_finite()).then_some(jacobian)
     }
 }
 
-fn finite(values: DVector<f64>) -> Option<DVector<f64>> {
-    values.iter().all(|v| v.is_finite()).then_some(values)
+/// What the logarithm of one more than it can be taken of.
+fn inside(z: f64) -> f64 {
+    z.max(-1.0 + 1e-9)
 }
+
+/// A residual in watts beyond any machine's.
+const FAR: f64 = 1e9;
 
 #[cfg(test)]
 mod tests {

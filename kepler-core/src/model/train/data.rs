@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::model::{Component, FeatureGroup, OutputType};
+use crate::model::{Component, FeatureGroup};
 
 /// Rows of features with the power that was measured with them.
 ///
@@ -69,7 +69,10 @@ impl TrainingData {
     /// # Errors
     /// [`Error::Malformed`] with the line for a row that does not fit; else as [`TrainingData::from_arrays`].
     pub fn from_csv(text: &str, place: &str) -> Result<Self> {
-        let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+        let mut lines = text
+            .lines()
+            .enumerate()
+            .filter(|(_, l)| !l.trim().is_empty());
         let header: Vec<&str> = lines
             .next()
             .map(|(_, l)| l.trim().split(',').map(str::trim).collect())
@@ -78,7 +81,8 @@ impl TrainingData {
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); header.len()];
         let mut count = 0;
         for (number, line) in lines {
-            let malformed = |want: String| Error::malformed(format!("{place}:{}", number + 1), want, line);
+            let malformed =
+                |want: String| Error::malformed(format!("{place}:{}", number + 1), want, line);
             let cells: Vec<&str> = line.trim().split(',').collect();
             if cells.len() != header.len() || count == ROW_LIMIT {
                 return Err(malformed(format!("{} values", header.len())));
@@ -141,7 +145,9 @@ impl TrainingData {
     /// The part of the machine that models of these rows are judged by: platform, package, or the first there is.
     pub fn main_component(&self) -> Option<Component> {
         let has = |c: &Component| self.targets.contains_key(c);
-        let preferred = [Component::Package, Component::Platform].into_iter().find(has);
+        let preferred = [Component::Package, Component::Platform]
+            .into_iter()
+            .find(has);
         preferred.or_else(|| self.targets.keys().next().copied())
     }
 
@@ -176,7 +182,7 @@ impl TrainingData {
     }
 
     /// The same rows with power above the least that each part of each machine drew: rows for a
-    /// [`OutputType::DynPower`] model where idle power was not told apart.
+    /// `DynPower` model where idle power was not told apart.
     pub fn above_least(&self) -> Self {
         let mut data = self.clone();
         for watts in data.targets.values_mut() {
@@ -196,13 +202,20 @@ impl TrainingData {
     /// Some of the rows, in the order given. Numbers beyond the last row are left out.
     pub fn at(&self, rows: &[usize]) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|r| *r < self.len()).collect();
-        let pick = |column: &Vec<f64>| rows.iter().filter_map(|r| column.get(*r).copied()).collect();
+        let pick = |column: &Vec<f64>| {
+            rows.iter()
+                .filter_map(|r| column.get(*r).copied())
+                .collect()
+        };
         Self {
             features: self.features.clone(),
             rows: self.rows.select(Axis(0), &rows),
             targets: self.targets.iter().map(|(c, w)| (*c, pick(w))).collect(),
             times: pick(&self.times),
-            machines: rows.iter().filter_map(|r| self.machines.get(*r).copied()).collect(),
+            machines: rows
+                .iter()
+                .filter_map(|r| self.machines.get(*r).copied())
+                .collect(),
         }
     }
 
@@ -273,7 +286,11 @@ impl Kind {
 fn machine_numbers(column: &[f64], place: &str) -> Result<Vec<u32>> {
     let number = |v: &f64| {
         let inside = (0.0..=f64::from(u32::MAX)).contains(v) && v.fract() == 0.0;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked"
+        )]
         let number = inside.then_some(*v as u32);
         number.ok_or_else(|| Error::malformed(place, "a machine's number", v.to_string()))
     };

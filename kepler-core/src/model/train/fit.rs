@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 
 use super::data::TrainingData;
 use super::progress::Watch;
 use super::split::folds;
 use super::trainer::{Inputs, Trainer};
-use super::validate::{self, Validation};
-use crate::error::{Error, Result};
+use super::validate::Validation;
+use crate::error::Result;
 use crate::host::MachineSpec;
+use crate::model::columns::BLOCK;
 use crate::model::{
-    ComponentModel, Derived, EnergySourceName, FeatureSpec, ModelFile, OutputType, PowerModel, Split,
-    Training,
+    ComponentModel, Derived, EnergySourceName, FeatureSpec, ModelFile, OutputType, PowerModel,
+    Split, Training,
 };
 
 /// What is told about a model besides its rows, and how it is judged.
@@ -93,8 +94,8 @@ impl TrainOptions {
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for rows or options that make no sense and for a curve that cannot be fitted;
-/// [`Error::Cancelled`].
+/// [`crate::Error::InvalidInput`] for rows or options that make no sense and for a curve that cannot be fitted;
+/// [`crate::Error::Cancelled`].
 pub fn train(
     trainer: Trainer,
     data: &TrainingData,
@@ -114,7 +115,7 @@ pub fn train(
         for (component, part) in &mut file.components {
             part.errors.extend(validation.error(*component, data));
             if number == 0 {
-                part.residuals = validate::residuals(&validation, *component, data);
+                part.residuals = validation.residuals(*component, data);
             }
         }
     }
@@ -142,14 +143,20 @@ pub fn cross_validate(
         })?;
         let test = data.at(&fold.test);
         for (component, watts) in PowerModel::new(file)?.predict(test.rows.view())?.watts {
-            let all = predicted.entry(component).or_insert_with(|| vec![None; data.len()]);
+            let all = predicted
+                .entry(component)
+                .or_insert_with(|| vec![None; data.len()]);
             for (row, watts) in fold.test.iter().zip(watts) {
                 all[*row] = Some(watts);
                 fold_of[*row] = Some(number);
             }
         }
     }
-    Ok(Validation { split, predicted, fold_of })
+    Ok(Validation {
+        split,
+        predicted,
+        fold_of,
+    })
 }
 
 /// Fits every part of the machine on all the rows given.
@@ -160,13 +167,18 @@ fn fit(
     watch: &mut Watch<'_>,
 ) -> Result<ModelFile> {
     let inputs = trainer.inputs(data);
-    let name = if options.name.is_empty() { trainer.as_str() } else { &options.name };
+    let name = if options.name.is_empty() {
+        trainer.as_str()
+    } else {
+        &options.name
+    };
     let mut file = ModelFile::new(name, options.output_type, inputs.features.clone());
     for (number, (component, target)) in data.targets.iter().enumerate() {
         let estimator = watch.part("", (number, data.targets.len()), |watch| {
             trainer.fit(&inputs, *component, target, options.seed, watch)
         })?;
-        file.components.insert(*component, ComponentModel::from(estimator));
+        file.components
+            .insert(*component, ComponentModel::from(estimator));
     }
     let Inputs { derived, .. } = inputs;
     file.derived = derived;
@@ -186,19 +198,27 @@ fn fit(
     Ok(file)
 }
 
-/// Values of the inputs that estimators see: scaled features, then derived ones.
+/// Values of the inputs that estimators see: scaled features, then derived ones, made as predictions make them.
 pub(super) fn inputs(
     features: &[FeatureSpec],
     derived: &[Derived],
     rows: ArrayView2<'_, f64>,
 ) -> Array2<f64> {
-    let mut z = Array2::zeros((rows.nrows(), features.len() + derived.len()));
-    for (i, feature) in features.iter().enumerate() {
-        z.column_mut(i).assign(&rows.column(i).mapv(|v| v / feature.scale));
-    }
-    for (i, derived) in derived.iter().enumerate() {
-        for mut row in z.rows_mut() {
-            row[features.len() + i] = derived.value(|input| row[input]);
+    let count = features.len() + derived.len();
+    let mut z = Array2::zeros((rows.nrows(), count));
+    let mut scratch = vec![0.0; count * BLOCK];
+    for start in (0..rows.nrows()).step_by(BLOCK) {
+        let n = BLOCK.min(rows.nrows() - start);
+        for (i, feature) in features.iter().enumerate() {
+            for row in 0..n {
+                scratch[i * BLOCK + row] = rows[(start + row, i)] / feature.scale;
+            }
+        }
+        for (i, derived) in derived.iter().enumerate() {
+            derived.fill(&mut scratch, features.len() + i, n);
+        }
+        for ((row, input), value) in z.slice_mut(s![start..start + n, ..]).indexed_iter_mut() {
+            *value = scratch[input * BLOCK + row];
         }
     }
     z

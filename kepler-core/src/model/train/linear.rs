@@ -29,7 +29,11 @@ pub(super) fn sgd(z: ArrayView2<'_, f64>, target: &[f64], seed: u64) -> Estimato
             intercept -= step * error;
             time += 1.0;
         }
-        idle = if loss > least - TOLERANCE * target.len() as f64 { idle + 1 } else { 0 };
+        idle = if loss > least - TOLERANCE * target.len() as f64 {
+            idle + 1
+        } else {
+            0
+        };
         least = least.min(loss);
         if idle == 5 {
             break;
@@ -86,11 +90,10 @@ fn products(z: ArrayView2<'_, f64>) -> Array2<f64> {
 }
 
 /// Inputs and targets less their means.
-fn centred(
-    z: ArrayView2<'_, f64>,
-    target: &[f64],
-) -> (Array2<f64>, Array1<f64>, Array1<f64>, f64) {
-    let means = z.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(z.ncols()));
+fn centred(z: ArrayView2<'_, f64>, target: &[f64]) -> (Array2<f64>, Array1<f64>, Array1<f64>, f64) {
+    let means = z
+        .mean_axis(Axis(0))
+        .unwrap_or_else(|| Array1::zeros(z.ncols()));
     let target = Array1::from(target.to_vec());
     let mean = target.mean().unwrap_or(0.0);
     (&z - &means, means, target - mean, mean)
@@ -103,9 +106,8 @@ mod tests {
 
     fn parts(estimator: Estimator) -> (f64, Vec<f64>) {
         match estimator {
-            Estimator::Linear { intercept, weights } | Estimator::Polynomial { intercept, weights } => {
-                (intercept, weights)
-            }
+            Estimator::Linear { intercept, weights }
+            | Estimator::Polynomial { intercept, weights } => (intercept, weights),
             other => panic!("{other:?}"),
         }
     }
@@ -113,7 +115,11 @@ mod tests {
     #[test]
     fn a_line_is_found_again() {
         let z = array![[0.0, 1.0], [0.5, 0.0], [1.0, 0.3], [0.2, 0.9]];
-        let target: Vec<f64> = z.rows().into_iter().map(|r| 5.0 + 20.0 * r[0] + 3.0 * r[1]).collect();
+        let target: Vec<f64> = z
+            .rows()
+            .into_iter()
+            .map(|r| 5.0 + 20.0 * r[0] + 3.0 * r[1])
+            .collect();
         let (intercept, weights) = parts(non_negative(z.view(), &target));
         assert!((intercept - 5.0).abs() < 1e-9 && (weights[0] - 20.0).abs() < 1e-9);
         assert!((weights[1] - 3.0).abs() < 1e-9, "{weights:?}");
@@ -129,7 +135,11 @@ mod tests {
     #[test]
     fn a_parabola_is_found_again_beside_a_feature_that_never_changes() {
         let z = Array2::from_shape_fn((9, 2), |(i, j)| if j == 0 { i as f64 / 8.0 } else { 0.0 });
-        let target: Vec<f64> = z.column(0).iter().map(|x| 40.0 + 10.0 * x + 50.0 * x * x).collect();
+        let target: Vec<f64> = z
+            .column(0)
+            .iter()
+            .map(|x| 40.0 + 10.0 * x + 50.0 * x * x)
+            .collect();
         // Terms: 1, x, y, x², x y, y².
         let (intercept, weights) = parts(polynomial(z.view(), &target).unwrap());
         for (found, wanted) in weights.iter().zip([0.0, 10.0, 0.0, 50.0, 0.0, 0.0]) {

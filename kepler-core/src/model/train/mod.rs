@@ -1,14 +1,29 @@
 //! Training power models: from tables of rates and watts to a [`super::PowerModel`] with a stated error.
 //!
-//! Everything is deterministic: the same rows, settings and seed give the same model, bit for bit.
+//! Everything is deterministic: the same rows, settings and seed give the same model, bit for bit. Rows that an error is
+//! measured on are never seen in training, not even by the scaler.
 
 mod boost;
+mod curve_fit;
+mod data;
+mod ensemble;
+mod fit;
 mod forest;
 mod grow;
+mod linear;
 mod progress;
 mod rng;
+mod split;
+mod svr_fit;
+mod trainer;
+mod validate;
 
 pub use boost::Boosting;
+pub use data::TrainingData;
+pub use fit::{TrainOptions, cross_validate, train};
 pub use forest::{Forest, Loss};
 pub use grow::{Splits, TreeShape};
 pub use progress::{Progress, Watch};
+pub use split::{Fold, folds};
+pub use trainer::Trainer;
+pub use validate::{Entry, Leaderboard, Validation, leaderboard};

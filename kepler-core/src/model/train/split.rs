@@ -23,6 +23,12 @@ pub struct Fold {
 /// [`Error::InvalidInput`] for fewer than two folds, more folds than rows, and machines left out where there is only one.
 pub fn folds(data: &TrainingData, split: Split, count: usize, seed: u64) -> Result<Vec<Fold>> {
     let rows = data.len();
+    if count < 2 || count > rows {
+        return Err(Error::invalid(
+            "folds",
+            format!("{count} folds of {rows} rows: at least 2 with a row each are needed"),
+        ));
+    }
     let fold_of: Vec<usize> = match split {
         Split::BlockedFolds => (0..rows).map(|row| row * count / rows).collect(),
         Split::ShuffledFolds | Split::ShuffledPart => {
@@ -35,13 +41,7 @@ pub fn folds(data: &TrainingData, split: Split, count: usize, seed: u64) -> Resu
         }
         Split::MachineOut => machines(data, count, seed)?,
     };
-    let count = count.min(fold_of.iter().max().map_or(0, |most| most + 1));
-    if count < 2 || count > rows {
-        return Err(Error::invalid(
-            "folds",
-            format!("{count} folds of {rows} rows: at least 2 with a row each are needed"),
-        ));
-    }
+    let count = fold_of.iter().max().map_or(0, |most| most + 1);
     let part = |fold: usize, inside: bool| {
         let wanted = |row: &usize| (fold_of[*row] == fold) == inside;
         (0..rows).filter(wanted).collect()
@@ -50,7 +50,11 @@ pub fn folds(data: &TrainingData, split: Split, count: usize, seed: u64) -> Resu
         train: part(fold, false),
         test: part(fold, true),
     };
-    let used = if split == Split::ShuffledPart { 1 } else { count };
+    let used = if split == Split::ShuffledPart {
+        1
+    } else {
+        count
+    };
     Ok((0..used).map(fold).collect())
 }
 

@@ -32,7 +32,11 @@ pub(super) fn fit(
         });
     }
     let variance = z.var(0.0);
-    let gamma = if variance > 0.0 { 1.0 / (z.ncols() as f64 * variance) } else { 1.0 };
+    let gamma = if variance > 0.0 {
+        1.0 / (z.ncols() as f64 * variance)
+    } else {
+        1.0
+    };
     let kernel = kernel(z, gamma);
     let mut solver = Solver::new(&kernel, target);
     // Each step settles one pair. Far more than is ever needed: n² pairs are not all visited.
@@ -106,11 +110,19 @@ impl<'a> Solver<'a> {
 
     /// Whether the variable may move in the direction of its sign.
     fn may_rise(&self, i: usize) -> bool {
-        if i < self.n { self.alpha[i] < COST } else { self.alpha[i] > 0.0 }
+        if i < self.n {
+            self.alpha[i] < COST
+        } else {
+            self.alpha[i] > 0.0
+        }
     }
 
     fn may_fall(&self, i: usize) -> bool {
-        if i < self.n { self.alpha[i] > 0.0 } else { self.alpha[i] < COST }
+        if i < self.n {
+            self.alpha[i] > 0.0
+        } else {
+            self.alpha[i] < COST
+        }
     }
 
     /// The steepest variable and the partner with which it gains most; `None` when all is settled.
@@ -208,7 +220,11 @@ mod tests {
             sum + model.intercept
         };
         for (row, wanted) in LIBSVM {
-            assert!((at(row) - wanted).abs() < 2e-3, "{row}: {} {wanted}", at(row));
+            assert!(
+                (at(row) - wanted).abs() < 2e-3,
+                "{row}: {} {wanted}",
+                at(row)
+            );
         }
     }
 

@@ -9,9 +9,7 @@ use super::progress::Watch;
 use super::{curve_fit, ensemble, linear, svr_fit};
 use crate::error::{Error, Result};
 use crate::model::names::names;
-use crate::model::{
-    Component, CurveShape, Derived, Estimator, FeatureSpec, NearestNeighbors,
-};
+use crate::model::{Component, CurveShape, Derived, Estimator, FeatureSpec, NearestNeighbors};
 
 /// A way of fitting a model. The first ten are those of the public model database, under its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +66,9 @@ impl Trainer {
         let spec = |(name, column): (&String, ndarray::ArrayView1<'_, f64>)| {
             let (low, high) = column
                 .iter()
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+                    (l.min(*v), h.max(*v))
+                });
             let most = low.abs().max(high.abs());
             // Trees compare, so they need no scale; the ensemble's logarithms are of the values themselves.
             let scaled = self != Self::Ensemble && most.is_normal();
@@ -81,11 +81,15 @@ impl Trainer {
         };
         let features: Vec<FeatureSpec> = columns.map(spec).collect();
         let derived = match self {
-            Self::Ensemble => ensemble::derived(&data.features),
+            Self::Ensemble => ensemble::derived(&data.features, data.rows.view()),
             _ => Vec::new(),
         };
         let z = super::fit::inputs(&features, &derived, data.rows.view());
-        Inputs { features, derived, z }
+        Inputs {
+            features,
+            derived,
+            z,
+        }
     }
 
     /// Fits one part of the machine.
@@ -98,7 +102,9 @@ impl Trainer {
         watch: &mut Watch<'_>,
     ) -> Result<Estimator> {
         let first = target.first().copied().unwrap_or(0.0);
-        let constant = target.iter().all(|t| (t - first).abs() <= 1e-12 * first.abs());
+        let constant = target
+            .iter()
+            .all(|t| (t - first).abs() <= 1e-12 * first.abs());
         if constant {
             return Ok(Estimator::Constant { value: first });
         }
@@ -127,12 +133,23 @@ impl Trainer {
             }),
             Self::SupportVectors => Estimator::SupportVectors(svr_fit::fit(z, target, watch)?),
             Self::GradientBoosting => {
-                let boosting = Boosting { seed, ..Boosting::default() };
+                let boosting = Boosting {
+                    seed,
+                    ..Boosting::default()
+                };
                 Estimator::Trees(boosting.fit(z, target, None, watch)?)
             }
             Self::Xgboost => {
-                let shape = TreeShape { max_depth: 6, shrink: 1.0, ..TreeShape::default() };
-                let boosting = Boosting { seed, shape, ..Boosting::default() };
+                let shape = TreeShape {
+                    max_depth: 6,
+                    shrink: 1.0,
+                    ..TreeShape::default()
+                };
+                let boosting = Boosting {
+                    seed,
+                    shape,
+                    ..Boosting::default()
+                };
                 Estimator::Trees(boosting.fit(z, target, None, watch)?)
             }
             Self::Ensemble => ensemble::fit(z, target, seed, watch)?,
@@ -152,12 +169,19 @@ fn main_feature(
         Component::Dram => &["cache_miss", "bpf_page_cache_hit"],
         _ => &["cpu_instructions", "bpf_cpu_time_ms", "bpf_cpu_time_us"],
     };
-    let changes = |i: &usize| z.column(*i).iter().any(|v| v.to_bits() != z[(0, *i)].to_bits());
-    let named = wanted.iter().filter_map(|name| features.iter().position(|f| f.name == *name));
+    let changes = |i: &usize| {
+        z.column(*i)
+            .iter()
+            .any(|v| v.to_bits() != z[(0, *i)].to_bits())
+    };
+    let named = wanted
+        .iter()
+        .filter_map(|name| features.iter().position(|f| f.name == *name));
     let together = |i: &usize| correlation(z.column(*i).iter().copied(), target).abs();
     named.into_iter().find(changes).unwrap_or_else(|| {
         let all = 0..features.len();
-        all.max_by(|a, b| together(a).total_cmp(&together(b))).unwrap_or(0)
+        all.max_by(|a, b| together(a).total_cmp(&together(b)))
+            .unwrap_or(0)
     })
 }
 
