@@ -88,8 +88,7 @@ impl RawModel {
             Some(names) => self.0.bind_among(&names)?.predict(rows),
         })?;
         let watts = predictions.watts.into_iter();
-        let watts =
-            watts.map(|(component, watts)| (component.as_str(), watts.into_pyarray(py)));
+        let watts = watts.map(|(component, watts)| (component.as_str(), watts.into_pyarray(py)));
         Ok((watts.collect(), predictions.in_range.into_pyarray(py)))
     }
 

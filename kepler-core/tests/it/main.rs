@@ -10,6 +10,8 @@ mod conservation;
 mod defaults;
 #[cfg(feature = "ebpf")]
 mod ebpf;
+#[cfg(feature = "ebpf")]
+mod ebpf_short_lives;
 mod floors;
 mod hwmon;
 mod machine;
