@@ -261,3 +261,166 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 			   BPF_RB_NO_WAKEUP);
 	return 0;
 }
+
+/* Hooks below are attached only when a counter that needs them is wanted. */
+
+enum { NET_TX_SOFTIRQ = 2, NET_RX_SOFTIRQ = 3, BLOCK_SOFTIRQ = 4 };
+
+static __always_inline struct kepler_events *node(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&node_events, &zero);
+}
+
+/* Storage is never made here: hooks run where memory must not be asked for, and the idle task has none. */
+static __always_inline struct kepler_events *current(void)
+{
+	return bpf_task_storage_get(&task_events, bpf_get_current_task_btf(), 0, 0);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(task_made, struct task_struct *parent, struct task_struct *child)
+{
+	bpf_task_storage_get(&task_events, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	return 0;
+}
+
+/* A thread leaves what it counted to its leader. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(task_exited, struct task_struct *task)
+{
+	if (task->pid == task->tgid)
+		return 0;
+
+	struct kepler_events *own = bpf_task_storage_get(&task_events, task, 0, 0);
+	struct kepler_events *heir = bpf_task_storage_get(&task_events, task->group_leader, 0, 0);
+
+	if (!own || !heir)
+		return 0;
+	add_events(heir, own);
+	bpf_task_storage_delete(&task_events, task);
+	return 0;
+}
+
+SEC("tp_btf/softirq_entry")
+int BPF_PROG(softirq, unsigned int vector)
+{
+	if (vector < NET_TX_SOFTIRQ || vector > BLOCK_SOFTIRQ)
+		return 0;
+
+	struct kepler_events *all = node(), *own = current();
+
+	if (vector == NET_TX_SOFTIRQ) {
+		if (all)
+			all->net_tx++;
+		if (own)
+			own->net_tx++;
+	} else if (vector == NET_RX_SOFTIRQ) {
+		if (all)
+			all->net_rx++;
+		if (own)
+			own->net_rx++;
+	} else {
+		if (all)
+			all->block++;
+		if (own)
+			own->block++;
+	}
+	return 0;
+}
+
+static __always_inline int pages(__u64 count)
+{
+	struct kepler_events *all = node(), *own = current();
+
+	if (all)
+		__sync_fetch_and_add(&all->page_cache, count);
+	if (own)
+		own->page_cache += count;
+	return 0;
+}
+
+SEC("tp_btf/mm_filemap_get_pages")
+int BPF_PROG(pages_found, void *mapping, unsigned long first, unsigned long last)
+{
+	return pages(last >= first ? last - first + 1 : 1);
+}
+
+SEC("tp_btf/writeback_dirty_folio")
+int BPF_PROG(folio_dirtied)
+{
+	return pages(1);
+}
+
+/* In place of mm_filemap_get_pages on older kernels, where function entry may be traced. */
+SEC("fentry/folio_mark_accessed")
+int BPF_PROG(folio_accessed)
+{
+	return pages(1);
+}
+
+/* An event a CPU; user space opens them and says how many CPUs there are. */
+struct pmu_events {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+struct pmu_events cycles SEC(".maps");
+struct pmu_events instructions SEC(".maps");
+struct pmu_events cache_misses SEC(".maps");
+
+/* What each event of this CPU was when it was last read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 3);
+	__type(key, __u32);
+	__type(value, struct bpf_perf_event_value);
+} pmu_last SEC(".maps");
+
+/* Growth since the last reading, scaled up to the time that the event was not on the processor. */
+static __always_inline __u64 grown(void *events, __u32 index)
+{
+	struct bpf_perf_event_value now = {};
+	struct bpf_perf_event_value *last = bpf_map_lookup_elem(&pmu_last, &index);
+
+	if (!last || bpf_perf_event_read_value(events, BPF_F_CURRENT_CPU, &now, sizeof(now)))
+		return 0;
+
+	__u64 count = now.counter - last->counter;
+	__u64 enabled = now.enabled - last->enabled;
+	__u64 running = now.running - last->running;
+	bool first = !last->enabled;
+
+	*last = now;
+	if (first || !running)
+		return 0;
+	/* In two factors, so that nothing overflows. */
+	if (enabled > running)
+		count += count / running * (enabled - running) +
+			 count % running * ((enabled - running) & 0xffffffff) / running;
+	return count;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(switched, bool preempt, struct task_struct *before)
+{
+	__u64 cycle = grown(&cycles, 0);
+	__u64 instruction = grown(&instructions, 1);
+	__u64 miss = grown(&cache_misses, 2);
+	struct kepler_events *all = node();
+	struct kepler_events *own = bpf_task_storage_get(&task_events, before, 0, 0);
+
+	if (all) {
+		all->cycles += cycle;
+		all->instructions += instruction;
+		all->cache_misses += miss;
+	}
+	if (own) {
+		own->cycles += cycle;
+		own->instructions += instruction;
+		own->cache_misses += miss;
+	}
+	return 0;
+}

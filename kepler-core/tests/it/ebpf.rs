@@ -166,11 +166,11 @@ fn assert_near(seen: u64, truth: u64, share: f64) {
     assert!((ratio - 1.0).abs() <= share, "{seen} of {truth}: {ratio}");
 }
 
-fn of_pid(usage: &Usage, pid: u32) -> Option<&ProcessUsage> {
+pub(crate) fn of_pid(usage: &Usage, pid: u32) -> Option<&ProcessUsage> {
     usage.processes.iter().find(|p| p.process.key.pid == pid)
 }
 
-fn shell(script: &str) -> Child {
+pub(crate) fn shell(script: &str) -> Child {
     Command::new("sh").args(["-c", script]).spawn().unwrap()
 }
 

@@ -11,6 +11,10 @@ mod defaults;
 #[cfg(feature = "ebpf")]
 mod ebpf;
 #[cfg(feature = "ebpf")]
+mod ebpf_hooks;
+#[cfg(feature = "ebpf")]
+mod ebpf_object;
+#[cfg(feature = "ebpf")]
 mod ebpf_short_lives;
 mod floors;
 mod hwmon;

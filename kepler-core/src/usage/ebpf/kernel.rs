@@ -2,19 +2,21 @@
 
 use std::io::{self, Read};
 
-use aya::maps::{Array, HashMap, MapData, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter};
 use aya::{Btf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::usage::{Counter, CounterSet, Note};
+use crate::usage::{Counter, CounterSet, Counters, Note};
 
 use super::Options;
 use super::hierarchy::Tree;
+use super::hooks;
 use super::ledger::Ledger;
 use super::names::HostNames;
-use super::record::{self, Exit, RawTotal};
+use super::pmu::Pmu;
+use super::record::{self, Events, Exit, RawTotal};
 
 /// The loaded object.
 pub(super) struct Kernel {
@@ -28,6 +30,9 @@ pub(super) struct Kernel {
     /// Whether this process is in a pid namespace below the initial one.
     nested: bool,
     collected: CounterSet,
+    node_events: PerCpuArray<MapData, Events>,
+    node_seen: Option<Counters>,
+    pmu: Option<Pmu>,
     buffer: Vec<u8>,
 }
 
@@ -65,6 +70,7 @@ impl Kernel {
         let btf = Btf::parse_file(host.sys("kernel/btf/vmlinux"), Endianness::default())
             .map_err(|e| refused("the kernel's BTF", &e))?;
         let (controller, hierarchy, half) = (tree.hierarchy.number(), tree.id, ring / 2);
+        let stored = u32::from(hooks::storage_wanted(options.counters));
         let mut bpf = loader
             .btf(Some(&btf))
             .allow_unsupported_maps()
@@ -72,6 +78,7 @@ impl Kernel {
             .override_global("controller", &controller, true)
             .override_global("hierarchy_id", &hierarchy, true)
             .override_global("ring_half", &half, true)
+            .override_global("events_on", &stored, true)
             .map_max_entries("exits", ring)
             .load(OBJECT)
             .map_err(|e| refused("loading the BPF object", &e))?;
@@ -79,10 +86,9 @@ impl Kernel {
         notes.push(Note::on("iter/task", ""));
         attach(&mut bpf, &btf, "process_free", "sched_process_free")?;
         notes.push(Note::on("sched_process_free", ""));
-        match attach(&mut bpf, &btf, "cgroup_made", "cgroup_mkdir") {
-            Ok(()) => notes.push(Note::on("cgroup_mkdir", "")),
-            Err(error) => notes.push(Note::off("cgroup_mkdir", &error, "")),
-        }
+        let named = attach(&mut bpf, &btf, "cgroup_made", "cgroup_mkdir");
+        hooks::noted(notes, "cgroup_mkdir", named);
+        let (more, pmu) = hooks::attach_wanted(&mut bpf, &btf, host, options, notes)?;
         drop(loader);
         give_back_memory(btf);
         if nested {
@@ -101,7 +107,12 @@ impl Kernel {
             nested,
             collected: CounterSet::EMPTY
                 .with(Counter::CpuTime)
-                .with(Counter::ContextSwitches),
+                .with(Counter::ContextSwitches)
+                .union(more),
+            node_events: PerCpuArray::try_from(map(&mut bpf, "node_events")?)
+                .map_err(|e| refused("map node_events", &e))?,
+            node_seen: None,
+            pmu,
             buffer: vec![0; BUFFER],
             bpf,
         })
@@ -131,6 +142,28 @@ impl Kernel {
         ledger.dropped(dropped, nowhere[0]);
         self.dropped_seen = dropped;
         Ok(())
+    }
+
+    /// Adds the whole machine's events since the call before.
+    pub(super) fn node(&mut self, counters: &mut Counters) -> Result<()> {
+        if !hooks::storage_wanted(self.collected) {
+            return Ok(());
+        }
+        let all = self.node_events.get(&0, 0);
+        let all = all.map_err(|e| refused("map node_events", &e))?;
+        let mut now = Counters::default();
+        for events in all.iter() {
+            now.add(&record::counters(0, 0, events));
+        }
+        if let Some(before) = self.node_seen.replace(now) {
+            counters.add(&now.since(&before));
+        }
+        Ok(())
+    }
+
+    /// Share of the time that the hardware counters counted; `None` without any.
+    pub(super) fn running_ratio(&mut self) -> Option<f64> {
+        self.pmu.as_mut().map(Pmu::running_ratio)
     }
 
     /// Visits every task.
@@ -185,6 +218,13 @@ fn iterator(bpf: &mut aya::Ebpf) -> Result<&mut Iter> {
     program.try_into().map_err(|e| refused("iter/task", &e))
 }
 
+/// One pass that nobody looks at: it makes the storage of every task.
+pub(super) fn prime(bpf: &mut aya::Ebpf) -> Result<()> {
+    let mut tasks = start_pass(bpf)?;
+    io::copy(&mut tasks, &mut io::sink()).map_err(|e| kernel_error("reading iter/task", e))?;
+    Ok(())
+}
+
 /// A fresh pass: an iterator's file is read once from start to end.
 fn start_pass(bpf: &mut aya::Ebpf) -> Result<std::fs::File> {
     let program = iterator(bpf)?;
@@ -195,7 +235,7 @@ fn start_pass(bpf: &mut aya::Ebpf) -> Result<std::fs::File> {
     link.into_file().map_err(|e| refused("iter/task", &e))
 }
 
-fn attach(bpf: &mut aya::Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> Result<()> {
+pub(super) fn attach(bpf: &mut aya::Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> Result<()> {
     let program = bpf.program_mut(name).ok_or_else(|| absent(name))?;
     let program: &mut BtfTracePoint = program.try_into().map_err(|e| refused(tracepoint, &e))?;
     program
@@ -213,7 +253,7 @@ fn ring_buffer(bpf: &mut aya::Ebpf, name: &str) -> Result<RingBuf<MapData>> {
     RingBuf::try_from(map(bpf, name)?).map_err(|e| refused(name, &e))
 }
 
-fn absent(name: &str) -> Error {
+pub(super) fn absent(name: &str) -> Error {
     Error::Unsupported {
         what: name.into(),
         why: "the BPF object does not hold it".into(),
@@ -222,7 +262,7 @@ fn absent(name: &str) -> Error {
 }
 
 /// What the kernel said, found at the bottom of the loader's error.
-fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+pub(super) fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if let Some(source) = inner.downcast_ref::<io::Error>() {
@@ -245,7 +285,7 @@ fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     }
 }
 
-fn kernel_error(what: &str, source: io::Error) -> Error {
+pub(super) fn kernel_error(what: &str, source: io::Error) -> Error {
     let hint = match source.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => CAPABILITIES,
         Some(libc::ENOENT) => BTF,

@@ -4,10 +4,12 @@
 //! each process brings its final totals. Hooks on hotter paths are attached only when a counter that needs them is wanted.
 
 mod hierarchy;
+mod hooks;
 mod kernel;
 mod ledger;
 mod names;
 mod overflow;
+mod pmu;
 mod record;
 #[cfg(test)]
 mod trace;
@@ -38,6 +40,9 @@ pub struct Options {
     /// The hierarchy that names containers; `None` chooses the unified one, or where that names nothing `cpu`, `memory` or
     /// `pids`.
     pub hierarchy: Option<Hierarchy>,
+    /// Count software events in place of hardware ones, for tests and benches on machines without a PMU: nanoseconds of CPU
+    /// clock as cycles, of task clock as instructions, page faults as cache misses.
+    pub stand_ins: bool,
 }
 
 impl Default for Options {
@@ -46,6 +51,7 @@ impl Default for Options {
             counters: CounterSet::EMPTY,
             ring_bytes: 1 << 20,
             hierarchy: None,
+            stand_ins: false,
         }
     }
 }
@@ -81,6 +87,12 @@ impl Ebpf {
         })
     }
 
+    /// Share of the time that hardware counters were on the processor, 0 to 1: where it is below 1 they had to share it with
+    /// others, and their counts are scaled up by it. `None` when none is collected.
+    pub fn running_ratio(&mut self) -> Option<f64> {
+        self.kernel.running_ratio()
+    }
+
     /// Which counters are collected.
     pub fn collected(&self) -> CounterSet {
         self.kernel.collected()
@@ -103,6 +115,7 @@ impl UsageSource for Ebpf {
 
     fn sample(&mut self, now: Duration, usage: &mut Usage) -> Result<()> {
         self.node.read(now, &mut usage.node)?;
+        self.kernel.node(&mut usage.node.counters)?;
         self.names.begin(now);
         self.ledger.begin(now, usage.node.cpus);
         self.kernel.overflow(&mut self.ledger)?;
