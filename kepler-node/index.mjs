@@ -1,3 +1,15 @@
 import kepler from './index.js'
 
-export const { version } = kepler
+export const {
+  EnergyMeter,
+  ModelRegistry,
+  Monitor,
+  PowerModel,
+  Snapshot,
+  doctor,
+  doctorSync,
+  measure,
+  measureCommand,
+  measureSync,
+  version,
+} = kepler

@@ -1,6 +1,9 @@
-//! The one place where errors of the core become JavaScript errors: `err.code` is the kind.
+//! The one place where errors of the core become JavaScript errors (`err.code` is the kind), and the one place where work
+//! leaves the event loop.
 
 use kepler_core::Error;
+use napi::bindgen_prelude::{AsyncTask, ToNapiValue, TypeName};
+use napi::{Env, JsError, Task};
 use napi_derive::napi;
 
 /// What the synchronous functions return.
@@ -9,6 +12,36 @@ pub(crate) type Result<T> = std::result::Result<T, napi::Error<&'static str>>;
 /// The JavaScript error for an error of the core: code by kind, text as it stands.
 pub(crate) fn to_js(error: Error) -> napi::Error<&'static str> {
     napi::Error::new(error.kind().as_str(), error.to_string())
+}
+
+/// Work off the event loop whose result, or error with its code, settles a promise.
+pub struct Work<T>(Option<Job<T>>);
+
+type Job<T> = Box<dyn FnOnce() -> kepler_core::Result<T> + Send>;
+
+/// A promise of what `job` returns.
+pub(crate) fn promise<T: Send + ToNapiValue + TypeName + 'static>(
+    job: impl FnOnce() -> kepler_core::Result<T> + Send + 'static,
+) -> AsyncTask<Work<T>> {
+    AsyncTask::new(Work(Some(Box::new(job))))
+}
+
+impl<T: Send + ToNapiValue + TypeName + 'static> Task for Work<T> {
+    type Output = kepler_core::Result<T>;
+    type JsValue = T;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        let job = self.0.take();
+        Ok(
+            job.map_or(Err(Error::Cancelled("the work was done already")), |job| {
+                job()
+            }),
+        )
+    }
+
+    fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<T> {
+        output.map_err(|error| napi::Error::from(JsError::from(to_js(error)).into_unknown(env)))
+    }
 }
 
 /// Throws an error of one kind: lets the tests see the mapping of kinds that no machine shows at will.

@@ -3,9 +3,21 @@
     clippy::needless_pass_by_value,
     reason = "arguments come as Node hands them over"
 )]
+#![allow(
+    clippy::use_self,
+    reason = "napi puts signatures where Self is unknown"
+)]
 #![allow(unreachable_pub, reason = "napi exports what is pub")]
 
+mod doctor;
 mod errors;
+mod measure;
+mod model;
+mod monitor;
+mod options;
+mod provenance;
+mod registry;
+mod snapshot;
 
 use napi_derive::napi;
 

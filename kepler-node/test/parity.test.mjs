@@ -16,9 +16,34 @@ test('functions are those of the shared list', () => {
   assert.deepEqual(sorted(functions), sorted([...api.functions.map(camel), ...api.node.functions]))
 })
 
-test('types are those of the shared list', () => {
-  const types = names.filter((name) => /^[A-Z]/.test(name))
-  assert.deepEqual(sorted(types), sorted([...api.node.classes]))
+test('classes are those of the shared list', () => {
+  const classes = names.filter((name) => /^[A-Z]/.test(name))
+  const listed = Object.keys(api.types).filter((name) => !api.node.records.includes(name))
+  assert.deepEqual(sorted(classes), sorted(listed))
+})
+
+for (const [name, own] of Object.entries(api.node.types)) {
+  test(`members of ${name} are those of the shared list`, () => {
+    const members = new Set()
+    for (let type = kepler[name]; type?.prototype; type = Object.getPrototypeOf(type)) {
+      for (const key of Object.getOwnPropertyNames(type)) members.add(key)
+      for (const key of Object.getOwnPropertyNames(type.prototype)) members.add(key)
+    }
+    for (const key of ['constructor', 'length', 'name', 'prototype', 'arguments', 'caller']) members.delete(key)
+    const listed = [...api.types[name].map(camel), ...own].filter((key) => !['length', 'name'].includes(key))
+    assert.deepEqual(sorted(members), sorted(listed))
+  })
+}
+
+test('records have no field that is not on the shared list', () => {
+  const record = { Diagnosis: kepler.doctorSync(), Sources: new kepler.Monitor({ fake: true }).sources }
+  record.Measurement = new kepler.EnergyMeter({ fake: true }).begin().end()
+  record.MachineSpec = record.Diagnosis.machine
+  record.Provenance = record.Measurement.provenance
+  for (const [name, value] of Object.entries(record)) {
+    const extra = Object.keys(value).filter((key) => !api.types[name].map(camel).includes(key))
+    assert.deepEqual(extra, [], name)
+  }
 })
 
 test('ESM and CommonJS export the same', () => {

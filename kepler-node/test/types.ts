@@ -1,5 +1,45 @@
 // Compiled by tsc, never run: the declarations say what the tests use.
-import { version } from '../index.js'
+import {
+  type Diagnosis,
+  doctor,
+  EnergyMeter,
+  type MeasuredBlock,
+  type Measurement,
+  ModelRegistry,
+  Monitor,
+  measure,
+  measureCommand,
+  measureSync,
+  PowerModel,
+  type Predictions,
+  type Snapshot,
+  version,
+} from '../index.js'
 
-const text: string = version()
-void text
+export async function everything(): Promise<void> {
+  const text: string = version()
+  const meter = new EnergyMeter({ fake: true, rapl: ['rapl-perf'] })
+  const block: MeasuredBlock<string> = await measure(async () => text, { meter, scope: 'thread' })
+  const value: string = block.value
+  const joules: number | undefined = measureSync(() => value.length).joules
+  const command: Measurement = await measureCommand(['true'], { meter })
+  const found: Diagnosis = await doctor({ root: '/' })
+  const monitor = new Monitor({ usage: 'procfs', counters: ['page_cache_hits'], retention: 60 })
+  for await (const snapshot of monitor.stream({ intervalMs: 100, signal: AbortSignal.timeout(1000) })) {
+    const one: Snapshot = snapshot
+    const watts: number | undefined = one.processes[0]?.watts.package
+    void watts
+  }
+  const model: PowerModel = await PowerModel.load('model.json')
+  const predictions: Predictions = model.predictSync({ cpu_cycles: [1], bpf_cpu_time_ms: new Float64Array(1) })
+  const registry = await ModelRegistry.open('models')
+  const chosen = await registry.select({
+    source: 'acpi',
+    outputType: 'AbsPower',
+    features: model.features,
+    machine: found.machine,
+  })
+  // @ts-expect-error a scope is one of two words
+  measureSync(() => 0, { scope: 'galaxy' })
+  void [joules, command.zones.package?.nodeJoules, predictions.watts.package?.[0], chosen?.path]
+}

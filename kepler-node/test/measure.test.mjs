@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { Worker } from 'node:worker_threads'
+import { EnergyMeter, measure, measureCommand, measureSync } from '../index.mjs'
+import { burn, close, FakeHost, sleep } from './host.mjs'
+
+test('node joules are what the meter grew by', async (t) => {
+  const host = new FakeHost(t)
+  const meter = new EnergyMeter({ root: host.root })
+  const m = await measure(
+    async () => {
+      burn(0.05)
+      host.meter(3_500_000, 1_250_000)
+      return 7
+    },
+    { meter },
+  )
+  // package 3.5 - 1.0 J, dram 1.25 - 1.0 J; joules count both, they lie beside each other
+  assert.ok(close(m.zones.package.nodeJoules, 2.5, 1e-9))
+  assert.ok(close(m.zones.dram.nodeJoules, 0.25, 1e-9))
+  assert.ok(close(m.nodeJoules, 2.75, 1e-9))
+  // the block's share is its CPU time over that of two CPUs
+  assert.ok(close(m.joules, (2.75 * m.cpuSeconds) / (2 * m.seconds), 0.05), `${m.joules}`)
+  assert.ok(close(m.watts, m.joules / m.seconds, 1e-9))
+  assert.equal(m.provenance.origin, 'measured')
+  assert.equal(m.provenance.source, 'rapl-powercap')
+  assert.equal(m.provenance.maeWatts, undefined)
+  assert.equal(m.value, 7)
+})
+
+test('every machine has a figure and says whose it is', () => {
+  const m = measureSync(() => burn(0.1))
+  assert.ok(m.joules > 0 && m.nodeJoules > m.joules)
+  assert.ok(['measured', 'modeled'].includes(m.provenance.origin))
+})
+
+test('waiting costs no CPU time', async () => {
+  const m = await measure(() => sleep(200), { meter: new EnergyMeter({ fake: true }) })
+  assert.ok(m.seconds >= 0.199 && m.cpuSeconds < 0.1, JSON.stringify(m))
+})
+
+test('nested and overlapping blocks each have their own clocks', async () => {
+  const meter = new EnergyMeter({ fake: true })
+  let inner
+  const outer = await measure(
+    async () => {
+      burn(0.03)
+      inner = measureSync(() => burn(0.02), { meter, scope: 'thread' })
+      await sleep(1)
+    },
+    { meter, scope: 'thread' },
+  )
+  assert.ok(inner.cpuSeconds >= 0.015 && outer.cpuSeconds >= inner.cpuSeconds + 0.02, JSON.stringify({ inner, outer }))
+})
+
+test('what a block throws is thrown', async () => {
+  await assert.rejects(
+    measure(async () => {
+      throw new RangeError('mine')
+    }),
+    { name: 'RangeError', message: 'mine' },
+  )
+})
+
+test('a command is measured by its own resource usage', async () => {
+  const program = 'const c = () => process.cpuUsage(); while (c().user + c().system < 200000);'
+  const m = await measureCommand([process.execPath, '-e', program])
+  assert.equal(m.returncode, 0)
+  assert.ok(m.cpuSeconds >= 0.2 && m.cpuSeconds < 0.5, `${m.cpuSeconds}`)
+})
+
+test('exit status and signal of a command are told', async () => {
+  assert.equal((await measureCommand(['sh', '-c', 'exit 7'])).returncode, 7)
+  assert.equal((await measureCommand(['sh', '-c', 'kill -9 $$'])).returncode, -9)
+  await assert.rejects(measureCommand(['no-such-program']), { code: 'NotFound' })
+  await assert.rejects(measureCommand([]), { code: 'InvalidInput' })
+})
+
+test('another process is measured by its pid', async (t) => {
+  const child = spawn(process.execPath, ['-e', 'for (;;);'])
+  t.after(() => child.kill('SIGKILL'))
+  const m = await measure(() => sleep(300), { pid: child.pid })
+  assert.ok(m.cpuSeconds > 0.02, `${m.cpuSeconds}`)
+})
+
+test('a scope that makes no sense is refused with its kind', () => {
+  assert.throws(() => measureSync(() => 0, { scope: 'galaxy' }), { code: 'InvalidInput' })
+  assert.throws(() => measureSync(() => 0, { scope: 'thread', pid: 1 }), { code: 'InvalidInput' })
+  assert.throws(() => measureSync(() => 0, { pid: 4_194_303 }), { code: 'NotFound' })
+})
+
+test('worker threads measure for themselves, and end clean', async () => {
+  const code = `
+    const { parentPort } = require('node:worker_threads')
+    const { measureSync, Monitor } = require(${JSON.stringify(new URL('../index.js', import.meta.url).pathname)})
+    new Monitor({ fake: true, usage: 'procfs' }).sampleSync()
+    const spin = () => { const end = performance.now() + 30; while (performance.now() < end); }
+    parentPort.postMessage(measureSync(spin, { scope: 'thread' }).cpuSeconds)`
+  const run = () =>
+    new Promise((resolve, reject) => {
+      const worker = new Worker(code, { eval: true })
+      let answer
+      worker.on('message', (message) => {
+        answer = message
+      })
+      worker.on('error', reject)
+      worker.on('exit', (status) => resolve({ answer, status }))
+    })
+  for (const { answer, status } of await Promise.all([run(), run(), run()])) {
+    assert.equal(status, 0)
+    assert.ok(answer > 0 && answer < 0.05, `${answer}`)
+  }
+})
+
+test('importing and measuring print nothing and leave no process behind', () => {
+  const code = `const { measureSync } = require('./index.js'); measureSync(() => 0)`
+  const cwd = new URL('..', import.meta.url).pathname
+  assert.equal(execFileSync(process.execPath, ['-e', code], { cwd, stdio: 'pipe', encoding: 'utf8' }), '')
+})
+
+test('ten thousand blocks leak nothing', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc')
+  const meter = new EnergyMeter({ fake: true })
+  const blocks = async (count) => {
+    for (let i = 0; i < count; i++) {
+      measureSync(() => 0, { meter })
+      if (i % 1000 === 999) {
+        gc()
+        await sleep(1) // native objects are freed between turns of the event loop
+      }
+    }
+    return Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[1]) * 4096
+  }
+  const before = await blocks(10_000)
+  const files = readdirSync('/proc/self/fd').length
+  const after = await blocks(10_000)
+  assert.ok(after - before < 2 << 20, `${after - before}`)
+  assert.equal(readdirSync('/proc/self/fd').length, files)
+})

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { ModelRegistry, PowerModel } from '../index.mjs'
+import { close } from './host.mjs'
+
+const FILE = {
+  format: 'kepler-model/1',
+  name: 'two-lines',
+  output_type: 'AbsPower',
+  energy_source: 'rapl-sysfs',
+  features: [
+    { name: 'bpf_cpu_time_ms', unit: 'ms/s', scale: 1, min: 0, max: 1000 },
+    { name: 'cpu_cycles', unit: '1/s', scale: 1 },
+  ],
+  components: {
+    package: {
+      estimator: { kind: 'linear', intercept: 10, weights: [0.02, 0.5] },
+      errors: [{ split: 'blocked-folds', rows: 100, mae: 2 }],
+    },
+    dram: { estimator: { kind: 'linear', intercept: -5, weights: [0.01, 0] } },
+  },
+}
+const model = PowerModel.fromJson(JSON.stringify(FILE))
+const near = (actual, expected) => {
+  assert.equal(actual.length, expected.length)
+  for (const [i, value] of expected.entries()) assert.ok(close(actual[i], value, 1e-12), `${actual}`)
+}
+
+test('what a model is made of', () => {
+  assert.equal(model.name, 'two-lines')
+  assert.deepEqual(model.features, ['bpf_cpu_time_ms', 'cpu_cycles'])
+  assert.deepEqual(model.components, ['package', 'dram'])
+  assert.equal(model.outputType, 'AbsPower')
+  assert.equal(model.energySource, 'rapl-sysfs')
+  assert.match(String(model), /two-lines/)
+})
+
+for (const [form, rows] of Object.entries({
+  'rows one after another': Float64Array.of(0, 0, 100, 4, 2000, 2),
+  'typed arrays by name': {
+    cpu_cycles: Float64Array.of(0, 4, 2),
+    bpf_cpu_time_ms: Float64Array.of(0, 100, 2000),
+  },
+  'arrays by name': { cpu_cycles: [0, 4, 2], bpf_cpu_time_ms: [0, 100, 2000] },
+})) {
+  test(`${form} give the same watts`, async () => {
+    for (const { watts, inRange } of [await model.predict(rows), model.predictSync(rows)]) {
+      // 10 + 0.02 x + 0.5 y, and -5 + 0.01 x clamped at 0
+      assert.ok(watts.package instanceof Float64Array)
+      near(watts.package, [10, 14, 51])
+      near(watts.dram, [0, 0, 15])
+      assert.deepEqual(inRange, [true, true, false])
+    }
+  })
+}
+
+test('an interval is made of the held-out error', async () => {
+  const intervals = await model.predictWithInterval(Float64Array.of(100, 4))
+  // a Laplace distribution of mean 2 W holds 90 % within 2 ln 10 W
+  near(intervals.package.low, [14 - 2 * Math.LN10])
+  near(intervals.package.high, [14 + 2 * Math.LN10])
+  assert.equal(intervals.package.level, 0.9)
+  assert.equal(intervals.dram.low, undefined)
+})
+
+test('missing, unknown and unequal features are refused with their kind', async () => {
+  await assert.rejects(model.predict({ bpf_cpu_time_ms: [1] }), { code: 'NotFound', message: /cpu_cycles/ })
+  await assert.rejects(model.predict({ bpf_cpu_time_ms: [1], cpu_cycles: [1], other: [1] }), { code: 'NotFound' })
+  await assert.rejects(model.predict({ bpf_cpu_time_ms: [1], cpu_cycles: [1, 2] }), { code: 'InvalidInput' })
+  await assert.rejects(model.predict(Float64Array.of(1, 2, 3)), { code: 'InvalidInput' })
+  assert.throws(() => model.predictSync(Float64Array.of(1, Number.NaN)), { code: 'InvalidInput' })
+})
+
+test('a round trip gives the same model', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'kepler-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'model.json')
+  writeFileSync(path, model.toJson())
+  assert.equal((await PowerModel.load(path)).toJson(), model.toJson())
+  assert.equal(PowerModel.loadSync(path).toJson(), model.toJson())
+})
+
+test('what is not there or no model is refused with its kind', async () => {
+  await assert.rejects(PowerModel.load('/nowhere/model.json'), { code: 'NotFound' })
+  await assert.rejects(ModelRegistry.open('/nowhere'), { code: 'NotFound' })
+  assert.throws(() => PowerModel.fromJson('{}'), { code: 'Malformed' })
+})
+
+test('the best model of a registry needs no more than what is at hand', async (t) => {
+  const shared = process.env.KEPLER_SHARED ?? fileURLToPath(new URL('../../../shared', import.meta.url))
+  const pipeline = join(shared, 'data/kepler-model-db/v0.7/ec2-0.7.11.zip')
+  if (!existsSync(shared) && !process.env.CI) return t.skip(`no reference data in ${shared}`)
+  const registry = await ModelRegistry.open(pipeline)
+  assert.equal(registry.length, registry.entries.length)
+  const features = ['bpf_cpu_time_ms', 'bpf_page_cache_hit', 'cache_miss']
+  const chosen = await registry.select({ source: 'rapl-sysfs', outputType: 'AbsPower', features })
+  const best = await registry.model(chosen.path)
+  assert.ok(best.features.every((feature) => features.includes(feature)))
+  assert.equal(await registry.select({ source: 'rapl-sysfs', outputType: 'AbsPower', features: ['none'] }), null)
+  await assert.rejects(registry.select({ source: 'guess', outputType: 'AbsPower', features }), { code: 'NotFound' })
+})

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { availableParallelism } from 'node:os'
+import { test } from 'node:test'
+import { doctor, doctorSync, Monitor } from '../index.mjs'
+import { burn, close, FakeHost, sleep } from './host.mjs'
+
+test('a scripted meter shows its power and adds up', async () => {
+  const monitor = new Monitor({ fake: true, usage: 'procfs' })
+  await monitor.sample()
+  await sleep(200)
+  const snapshot = await monitor.sample()
+  const domain = snapshot.node.domains.package
+  assert.ok(close(domain.watts, 20, 0.01), `${domain.watts}`)
+  assert.ok(close(domain.joules, domain.activeJoules + domain.idleJoules, 1e-9))
+  const sum = (items) => items.reduce((total, item) => total + item.joules.package, 0)
+  const residual = Object.values(domain.residual).reduce((a, b) => a + b)
+  const charged = sum(snapshot.processes) + sum(snapshot.ended) + residual
+  assert.ok(close(charged, domain.activeJoules, 1e-9), `${charged} ${domain.activeJoules}`)
+})
+
+test('a machine of files has its own zones', async (t) => {
+  const host = new FakeHost(t)
+  const monitor = new Monitor({ root: host.root, usage: 'procfs' })
+  assert.deepEqual(monitor.sources.energy, ['rapl-powercap'])
+  await monitor.sample()
+  host.meter(4_000_000, 1_500_000)
+  const { node } = await monitor.sample()
+  const zones = Object.fromEntries(node.zones.map((zone) => [zone.name, zone]))
+  assert.ok(close(zones['package-0'].joules, 3, 1e-9))
+  assert.ok(close(zones.dram.joules, 0.5, 1e-9))
+  assert.equal(node.cpus, 2)
+})
+
+test('this process is seen with its CPU time', async () => {
+  const monitor = new Monitor({ fake: true })
+  await monitor.sample()
+  burn(0.2)
+  const own = (await monitor.sample()).processes.find((process_) => process_.pid === process.pid)
+  assert.ok(own.cpuSeconds > 0.15, `${own.cpuSeconds}`)
+  assert.ok(own.joules.package > 0)
+  assert.equal(own.state, 'running')
+})
+
+test('a stream samples until it is left, and its timers end with it', async () => {
+  const seen = []
+  for await (const snapshot of new Monitor({ fake: true, usage: 'procfs' }).stream({ intervalMs: 5 })) {
+    seen.push(snapshot.sequence)
+    if (seen.length === 3) break
+  }
+  assert.deepEqual(seen, [2, 3, 4])
+})
+
+test('a stream ends at its signal', async () => {
+  const stop = new AbortController()
+  const stream = new Monitor({ fake: true, usage: 'procfs' }).stream({ intervalMs: 60_000, signal: stop.signal })
+  setTimeout(() => stop.abort(), 20)
+  for await (const _ of stream) assert.fail('the signal came before the first interval was over')
+})
+
+test('several monitors have their own totals', async () => {
+  const [first, second] = [1, 2].map(() => new Monitor({ fake: true, usage: 'procfs' }))
+  first.sampleSync()
+  await sleep(50)
+  second.sampleSync()
+  await sleep(10)
+  const joules = (monitor) => monitor.sampleSync().node.domains.package.joules
+  assert.ok(joules(first) > joules(second))
+})
+
+test('options that make no sense are refused with their kind', () => {
+  assert.throws(() => new Monitor({ usage: 'guess' }), { code: 'InvalidInput' })
+  assert.throws(() => new Monitor({ counters: ['no_such_counter'] }), { code: 'NotFound' })
+  assert.throws(() => new Monitor({ rapl: ['guess'] }), { code: 'InvalidInput' })
+  assert.throws(() => new Monitor({ retention: -1 }), { code: 'InvalidInput' })
+})
+
+test('doctor tells of every part whether it works', async () => {
+  const found = await doctor()
+  assert.equal(found.machine.cores, availableParallelism())
+  for (const note of found.notes) {
+    assert.ok(note.active || note.why)
+    assert.ok(found.report.includes(note.part))
+  }
+  assert.deepEqual(doctorSync().machine, found.machine)
+})
