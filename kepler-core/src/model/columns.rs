@@ -1,8 +1,11 @@
 //! A block of rows turned into columns: what estimators read, so that the compiler can work on several rows at once.
 
+use std::cell::RefCell;
+
 use serde::{Deserialize, Serialize};
 
 use super::estimator::expect_input;
+use super::knn::Found;
 use crate::error::Result;
 
 /// Rows in a block.
@@ -13,6 +16,7 @@ pub(super) struct Columns<'a> {
     values: &'a [f64],
     rows: usize,
     count: usize,
+    found: RefCell<Found>,
 }
 
 impl<'a> Columns<'a> {
@@ -23,7 +27,13 @@ impl<'a> Columns<'a> {
             values,
             rows,
             count,
+            found: RefCell::default(),
         }
+    }
+
+    /// The neighbours of these rows, once an estimator has searched them.
+    pub(super) fn found(&self) -> &RefCell<Found> {
+        &self.found
     }
 
     pub(super) fn column(&self, input: usize) -> &'a [f64] {

@@ -1,10 +1,11 @@
 //! Nearest neighbours.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::Columns;
+use super::columns::{BLOCK, Columns};
 use super::estimator::expect_length;
 use crate::error::{Error, Result};
 use crate::units::count_to_f64;
@@ -29,7 +30,11 @@ impl NearestNeighbors {
     pub(super) fn plan(&self, inputs: usize) -> Result<KnnPlan> {
         let count = self.targets.len();
         expect_length("stored numbers", self.rows.len(), count * inputs)?;
-        if self.neighbors == 0 || self.neighbors > count || self.leaf == Some(0) {
+        if self.neighbors == 0
+            || self.neighbors > count
+            || self.leaf == Some(0)
+            || u32::try_from(count).is_err()
+        {
             return Err(Error::invalid(
                 "neighbors",
                 format!("{} of {count} stored rows", self.neighbors),
@@ -37,37 +42,63 @@ impl NearestNeighbors {
         }
         let by_columns =
             (0..inputs).flat_map(|i| (0..count).map(move |row| self.rows[row * inputs + i]));
-        let mut plan = KnnPlan {
+        let mut index = Index {
             neighbors: self.neighbors,
+            count,
             inputs,
-            targets: self.targets.clone(),
             columns: by_columns.collect(),
             nodes: Vec::new(),
         };
         // As scikit-learn cuts its tree: levels until a leaf has fewer than twice `leaf` rows.
         let leaf = self.leaf.unwrap_or(count);
         let levels = ((count - 1) / leaf).max(1).ilog2() + 1;
-        plan.nodes.resize_with((1 << levels) - 1, Node::default);
-        plan.cut(0, 0..count);
-        Ok(plan)
+        index.nodes.resize_with((1 << levels) - 1, Node::default);
+        index.cut(0, 0..count);
+        Ok(KnnPlan {
+            index: Arc::new(index),
+            targets: self.targets.clone(),
+        })
     }
 }
 
-/// Checked stored rows under a search tree.
-///
-/// Follows scikit-learn's KD-tree visit by visit, so that of equally near rows the same ones count.
+/// Checked stored rows and their targets.
 #[derive(Clone, Debug)]
 pub(super) struct KnnPlan {
-    neighbors: usize,
-    inputs: usize,
+    index: Arc<Index>,
     targets: Vec<f64>,
+}
+
+/// Stored rows under a search tree.
+///
+/// Follows scikit-learn's KD-tree visit by visit, so that of equally near rows the same ones count.
+#[derive(Debug, PartialEq)]
+struct Index {
+    neighbors: usize,
+    count: usize,
+    inputs: usize,
     /// The stored rows, column by column.
     columns: Vec<f64>,
     /// A full binary tree; the children of `n` are `2 n + 1` and `2 n + 2`.
     nodes: Vec<Node>,
 }
 
-#[derive(Clone, Debug, Default)]
+/// What a search found for a block of rows. A model's components store the same rows, so only the first one searches.
+#[derive(Debug)]
+pub(super) struct Found {
+    index: Option<Arc<Index>>,
+    rows: [[u32; REMEMBERED]; BLOCK],
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            index: None,
+            rows: [[0; REMEMBERED]; BLOCK],
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Node {
     rows: Range<usize>,
     /// The box around the rows: lowest and highest, an input.
@@ -77,36 +108,67 @@ struct Node {
 /// Distances worked out at once.
 const CHUNK: usize = 64;
 
-/// Up to this many neighbours are kept on the stack.
-const STACK_NEIGHBORS: usize = 16;
+/// Up to this many neighbours are kept on the stack, and remembered for other components.
+const REMEMBERED: usize = 8;
 
 impl KnnPlan {
-    pub(super) fn eval(&self, z: &Columns<'_>, out: &mut [f64]) {
-        let mut stack = [(0.0, 0); STACK_NEIGHBORS];
-        let mut heap = Vec::new();
-        let kept = match stack.get_mut(..self.neighbors) {
-            Some(kept) => kept,
-            None => {
-                heap.resize(self.neighbors, (0.0, 0));
-                &mut heap
-            }
-        };
-        let count = count_to_f64(self.neighbors as u64);
-        for (row, out) in out.iter_mut().enumerate() {
-            kept.fill((f64::INFINITY, 0));
-            let mut search = Search {
-                plan: self,
-                z,
-                row,
-                nearest: Nearest(kept),
-            };
-            search.visit(0, search.distance_to(0));
-            *out = kept
-                .iter()
-                .map(|(_, stored)| self.targets[*stored])
-                .sum::<f64>()
-                / count;
+    /// Takes over the index of another plan if it is the same, so that one search will do for both.
+    pub(super) fn share(&mut self, other: &Self) {
+        if self.index == other.index {
+            self.index = Arc::clone(&other.index);
         }
+    }
+
+    pub(super) fn eval(&self, z: &Columns<'_>, out: &mut [f64]) {
+        let count = count_to_f64(self.index.neighbors as u64);
+        let mean = |rows: &mut dyn Iterator<Item = usize>| {
+            rows.map(|row| self.targets[row]).sum::<f64>() / count
+        };
+        if self.index.neighbors > REMEMBERED {
+            let mut kept = vec![FAR; self.index.neighbors];
+            for (row, out) in out.iter_mut().enumerate() {
+                self.index.search(z, row, &mut kept);
+                *out = mean(&mut kept.iter().map(|(_, stored)| *stored as usize));
+            }
+            return;
+        }
+        let mut found = z.found().borrow_mut();
+        if !found
+            .index
+            .as_ref()
+            .is_some_and(|index| Arc::ptr_eq(index, &self.index))
+        {
+            let mut kept = [FAR; REMEMBERED];
+            let kept = &mut kept[..self.index.neighbors];
+            for (row, rows) in found.rows.iter_mut().enumerate().take(out.len()) {
+                self.index.search(z, row, kept);
+                for (to, (_, stored)) in rows.iter_mut().zip(&*kept) {
+                    *to = *stored;
+                }
+            }
+            found.index = Some(Arc::clone(&self.index));
+        }
+        for (rows, out) in found.rows.iter().zip(out) {
+            let rows = &rows[..self.index.neighbors];
+            *out = mean(&mut rows.iter().map(|stored| *stored as usize));
+        }
+    }
+}
+
+/// No neighbour yet.
+const FAR: (f64, u32) = (f64::INFINITY, 0);
+
+impl Index {
+    /// Fills `kept` with the nearest stored rows of one row.
+    fn search(&self, z: &Columns<'_>, row: usize, kept: &mut [(f64, u32)]) {
+        kept.fill(FAR);
+        let mut search = Search {
+            index: self,
+            z,
+            row,
+            nearest: Nearest(kept),
+        };
+        search.visit(0, search.distance_to(0));
     }
 
     fn cut(&mut self, node: usize, rows: Range<usize>) {
@@ -128,14 +190,13 @@ impl KnnPlan {
     }
 
     fn column(&self, input: usize) -> &[f64] {
-        let count = self.targets.len();
-        &self.columns[input * count..][..count]
+        &self.columns[input * self.count..][..self.count]
     }
 }
 
 /// The search of one row.
 struct Search<'a> {
-    plan: &'a KnnPlan,
+    index: &'a Index,
     z: &'a Columns<'a>,
     row: usize,
     nearest: Nearest<'a>,
@@ -147,8 +208,8 @@ impl Search<'_> {
             return;
         }
         let (left, right) = (2 * node + 1, 2 * node + 2);
-        if right >= self.plan.nodes.len() {
-            return self.scan(self.plan.nodes[node].rows.clone());
+        if right >= self.index.nodes.len() {
+            return self.scan(self.index.nodes[node].rows.clone());
         }
         let (to_left, to_right) = (self.distance_to(left), self.distance_to(right));
         if to_left <= to_right {
@@ -168,7 +229,7 @@ impl Search<'_> {
             let out = 0.5 * ((below + below.abs()) + (above + above.abs()));
             out * out
         };
-        self.plan.nodes[node]
+        self.index.nodes[node]
             .bounds
             .iter()
             .enumerate()
@@ -182,18 +243,19 @@ impl Search<'_> {
             let end = rows.end.min(start + CHUNK);
             let distances = &mut distances[..end - start];
             distances.fill(0.0);
-            for input in 0..self.plan.inputs {
+            for input in 0..self.index.inputs {
                 let z = self.z.column(input)[self.row];
                 for (d, v) in distances
                     .iter_mut()
-                    .zip(&self.plan.column(input)[start..end])
+                    .zip(&self.index.column(input)[start..end])
                 {
                     *d += (z - v) * (z - v);
                 }
             }
             for (i, distance) in distances.iter().enumerate() {
                 if *distance < self.nearest.farthest() {
-                    self.nearest.push(*distance, start + i);
+                    self.nearest
+                        .push(*distance, u32::try_from(start + i).unwrap_or(u32::MAX));
                 }
             }
         }
@@ -201,7 +263,7 @@ impl Search<'_> {
 }
 
 /// The nearest rows so far: a heap with the farthest of them first.
-struct Nearest<'a>(&'a mut [(f64, usize)]);
+struct Nearest<'a>(&'a mut [(f64, u32)]);
 
 impl Nearest<'_> {
     fn farthest(&self) -> f64 {
@@ -209,7 +271,7 @@ impl Nearest<'_> {
     }
 
     /// Puts a row in the place of the farthest. Equal distances move as in scikit-learn's heap.
-    fn push(&mut self, distance: f64, row: usize) {
+    fn push(&mut self, distance: f64, row: u32) {
         let heap = &mut *self.0;
         let mut at = 0;
         loop {

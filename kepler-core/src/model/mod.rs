@@ -25,6 +25,7 @@ mod predict;
 mod registry;
 mod scikit;
 mod select;
+mod share;
 mod similarity;
 mod spec;
 mod svr;
@@ -54,6 +55,7 @@ pub use node_index::{NodeIndex, NodeType};
 pub use predict::{Binding, Prediction, Predictions};
 pub use registry::{ModelEntry, ModelRegistry};
 pub use select::{ModelRequest, Selection, SelectionPolicy};
+pub use share::GuestShare;
 pub use similarity::Match;
 pub use spec::SpecRecord;
 pub use svr::SupportVectors;
@@ -115,7 +117,14 @@ impl PowerModel {
         let plan = |(component, part): (&Component, &ComponentModel)| {
             Ok((*component, part.estimator.plan(inputs)?))
         };
-        let plans = file.components.iter().map(plan).collect::<Result<_>>()?;
+        let mut plans: Vec<_> = file.components.iter().map(plan).collect::<Result<_>>()?;
+        if let Some(((_, Plan::NearestNeighbors(first)), others)) = plans.split_first_mut() {
+            for (_, other) in others {
+                if let Plan::NearestNeighbors(other) = other {
+                    other.share(first);
+                }
+            }
+        }
         Ok(Self(Arc::new(Checked { file, plans })))
     }
 

@@ -321,3 +321,65 @@ fn the_card_tells_what_a_person_asks() {
         assert!(card.contains(line), "{card}");
     }
 }
+
+/// `10 W + 90 W` of load on a machine of 96 CPUs.
+fn machine_of_96() -> PowerModel {
+    let mut load = FeatureSpec::raw("bpf_cpu_time_ms");
+    load.scale = 96_000.0;
+    load.min = Some(0.0);
+    load.max = Some(96_000.0);
+    let mut file = ModelFile::new("m", OutputType::AbsPower, vec![load]);
+    file.machine.cores = Some(96);
+    let mut part = ComponentModel::from(Estimator::Linear {
+        intercept: 96.0,
+        weights: vec![192.0],
+    });
+    part.errors.push(HeldOut {
+        split: Split::MachineOut,
+        rows: None,
+        mae: 9.6,
+        mape: None,
+    });
+    file.components.insert(Component::Package, part);
+    PowerModel::new(file).unwrap()
+}
+
+#[test]
+fn a_guest_gets_its_share_of_idle_and_dynamic_power() {
+    let share = machine_of_96().for_guest(2, true).unwrap();
+    assert_eq!(share.note, "scaled to 2 of 96 CPUs");
+    // 1 W idle and 2 W dynamic a CPU.
+    for (busy_ms, watts) in [(0.0, 2.0), (1000.0, 4.0), (2000.0, 6.0)] {
+        let prediction = share.model.predict_one(&[busy_ms]).unwrap();
+        assert!(
+            close(prediction.watts[&Component::Package], watts),
+            "{prediction:?}"
+        );
+        assert!(prediction.in_range);
+    }
+    assert!(!share.model.predict_one(&[2100.0]).unwrap().in_range);
+    let file = share.model.file();
+    assert!(close(
+        file.components[&Component::Package].errors[0].mae,
+        0.2
+    ));
+    assert!(file.training.data.ends_with("scaled to 2 of 96 CPUs"));
+}
+
+#[test]
+fn a_guest_of_an_unknown_host_gets_a_wide_interval() {
+    let width = |host_known| {
+        let share = machine_of_96().for_guest(2, host_known).unwrap();
+        let all = share.model.predict_with_interval(&[1000.0]).unwrap();
+        let interval = all[&Component::Package].1.unwrap();
+        interval.high - interval.low
+    };
+    assert!(width(false) > 10.0 * width(true));
+    let mut file = machine_of_96().file().clone();
+    file.machine.cores = None;
+    let error = PowerModel::new(file)
+        .unwrap()
+        .for_guest(2, true)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
