@@ -128,6 +128,7 @@ impl Trainer {
             Self::Logistic => curve(CurveShape::Logistic)?,
             Self::NearestNeighbors => Estimator::NearestNeighbors(NearestNeighbors {
                 neighbors: 6.min(target.len()),
+                leaf: None,
                 rows: z.iter().copied().collect(),
                 targets: target.to_vec(),
             }),
