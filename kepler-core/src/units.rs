@@ -215,20 +215,6 @@ pub(crate) fn micro(value: f64) -> Option<u64> {
     (0.0..9e15).contains(&scaled).then(|| scaled.round() as u64)
 }
 
-/// Seconds as whole nanoseconds; negative, NaN and infinite become 0.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float-to-integer cast saturates, and the negative side is clamped to 0 by intent"
-)]
-pub(crate) fn seconds_to_ns(seconds: f64) -> u64 {
-    if seconds.is_finite() {
-        (seconds * 1e9).round() as u64
-    } else {
-        0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,13 +233,5 @@ mod tests {
         assert_eq!(Watts(12.34).to_string(), "12.3 W");
         assert_eq!(Watts(0.012_34).to_string(), "0.0123 W");
         assert_eq!(Watts(0.000_012_34).to_string(), "1.23e-5 W");
-    }
-
-    #[test]
-    fn nonsense_seconds_are_no_nanoseconds() {
-        assert_eq!(seconds_to_ns(1.5), 1_500_000_000);
-        for nonsense in [f64::NAN, f64::INFINITY, -1.0] {
-            assert_eq!(seconds_to_ns(nonsense), 0);
-        }
     }
 }
