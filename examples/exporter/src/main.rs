@@ -95,14 +95,11 @@ fn explain(snapshot: &Snapshot) {
 
 /// Where a zone's figures come from, in a line.
 fn origin(provenance: &Provenance) -> String {
-    let origin = match provenance.origin {
-        Origin::Measured => "measured",
-        Origin::Modeled => "modeled",
+    let mut text = match (&provenance.model, provenance.origin) {
+        (Some(model), _) => format!("modeled by {model}"),
+        (None, Origin::Modeled) => format!("modeled by {}", provenance.source),
+        (None, Origin::Measured) => format!("measured by {}", provenance.source),
     };
-    let mut text = format!("{origin} by {}", provenance.source);
-    if let Some(model) = &provenance.model {
-        text += &format!(" {model}");
-    }
     if let Some(mae) = provenance.mae {
         text += &format!(", expected error {mae}");
     }

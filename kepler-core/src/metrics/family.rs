@@ -330,7 +330,7 @@ pub static FAMILIES: &[Family] = &[
     row(C, Aliases, Process, "kepler_process_cpu_time_ms", OLD_PROCESS, Series::Milliseconds, "CPU time of a process in milliseconds."),
     row(C, Aliases, Process, "kepler_process_total_energy_millijoules", OLD_PROCESS, Series::Millijoules, "Active energy of package, memory, other and graphics by process in millijoules."),
 
-    row(G, Own, Node, "kepler_node_power_source_info", &["zone", "path", "source", "origin", "model", "note"], N(NodeSeries::Provenance), "Where a zone's figures come from; always 1."),
+    row(G, Own, Node, "kepler_node_power_source_info", &["zone", "path", "source", "origin", "model"], N(NodeSeries::Provenance), "Where a zone's figures come from; always 1."),
     row(G, Own, Node, "kepler_node_power_expected_error_watts", &["zone", "path", "model"], N(NodeSeries::ExpectedError), "Mean absolute error to expect of a modeled zone."),
     row(G, Own, Node, "kepler_node_power_model_in_range", &["zone", "path", "model"], N(NodeSeries::InRange), "Whether a model's inputs lie in the range that it was trained on: 1 or 0."),
     row(C, Own, Node, "kepler_node_residual_joules_total", &["zone", "cause"], N(NodeSeries::Residual), "Active energy that no process was charged with, by cause."),

@@ -143,7 +143,6 @@ impl View<'_> {
                 &p.source,
                 origin,
                 model,
-                &p.note,
             ];
             emit(&labels, Value::count(1));
         }
