@@ -53,6 +53,7 @@ fn run(args: &Args) -> Result<(), String> {
     log::info(&format!("kepler-exporter {}", env!("CARGO_PKG_VERSION")));
     let first = monitor.sample().map_err(|e| e.to_string())?;
     explain(&first);
+    give_back_memory();
     let sampler = Sampler::start(monitor, first, args.interval);
     let site = Arc::new(Site::new(exposition, sampler.view()));
 
@@ -76,6 +77,17 @@ fn run(args: &Args) -> Result<(), String> {
     });
     sampler.stop();
     served
+}
+
+/// Opening the sources takes some 20 MB for a moment (the kernel's type information, the models). What is free of it lies
+/// between what is kept, where the allocator does not give it back by itself.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "std does not speak of the allocator")]
+    // SAFETY: the call takes no pointer and may be made at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// What is used, where figures come from, and why what is missing is missing.
