@@ -46,6 +46,7 @@ pub(super) enum Class {
     Dtype,
     Scalar,
     Reconstruct,
+    FromBuffer,
     Encode,
     MaxAbsScaler,
     PolynomialFeatures,
@@ -175,6 +176,7 @@ fn class(module: &str, name: &str) -> Option<Class> {
         ("numpy", "dtype") => Class::Dtype,
         ("numpy._core.multiarray" | "numpy.core.multiarray", "scalar") => Class::Scalar,
         ("numpy._core.multiarray" | "numpy.core.multiarray", "_reconstruct") => Class::Reconstruct,
+        ("numpy._core.numeric" | "numpy.core.numeric", "_frombuffer") => Class::FromBuffer,
         ("_codecs", "encode") => Class::Encode,
         ("sklearn.preprocessing._data", "MaxAbsScaler") => Class::MaxAbsScaler,
         ("sklearn.preprocessing._polynomial", "PolynomialFeatures") => Class::PolynomialFeatures,
@@ -318,8 +320,8 @@ impl<'a> Machine<'a> {
                     .map_err(|_utf8| self.fail(start, "UTF-8 text", "other bytes"))?;
                 Value::Text(text)
             }
-            b'C' | b'B' | 0x8e => {
-                let width = [(b'C', 1), (b'B', 4), (0x8e, 8)];
+            b'C' | b'B' | 0x8e | 0x96 => {
+                let width = [(b'C', 1), (b'B', 4), (0x8e, 8), (0x96, 8)];
                 let length = self.length(width_of(&width, opcode))?;
                 Value::Bytes(self.take(length)?)
             }

@@ -234,16 +234,25 @@ impl<'a> Pickle<'a> {
         if let Some(Node::Array(array)) = self.node(value) {
             return Ok(array.clone());
         }
-        if self.class(value) != Some(Class::Reconstruct) {
-            return Err(wrong());
-        }
-        let &[_, shape, dtype, by_columns, bytes] = self.state(value)? else {
-            return Err(wrong());
+        let (shape, dtype, by_columns, bytes) = match self.class(value) {
+            Some(Class::Reconstruct) => match *self.state(value)? {
+                [_, shape, dtype, order, bytes] => {
+                    (shape, dtype, matches!(order, Value::Bool(true)), bytes)
+                }
+                _ => return Err(wrong()),
+            },
+            Some(Class::FromBuffer) => match *self.arguments(value)? {
+                [bytes, dtype, shape, order] => {
+                    (shape, dtype, matches!(order, Value::Text("F")), bytes)
+                }
+                _ => return Err(wrong()),
+            },
+            _ => return Err(wrong()),
         };
         let wrapper = Wrapper {
             shape: self.shape(shape)?,
             dtype: self.dtype(dtype)?,
-            by_columns: matches!(by_columns, Value::Bool(true)),
+            by_columns,
             aligned: false,
         };
         let bytes = self.bytes(bytes).ok_or_else(wrong)?;

@@ -25,6 +25,7 @@ mod measure;
 mod metrics;
 mod model;
 mod model_database;
+mod model_files;
 mod model_laws;
 mod model_selection;
 mod modeled;
