@@ -14,6 +14,7 @@ mod provenance;
 mod record;
 mod registry;
 mod snapshot;
+mod train;
 
 use pyo3::prelude::*;
 
@@ -40,6 +41,8 @@ mod _kepler {
         Container, DomainEnergy, Ended, Node, Note, Process, Snapshot, Sources, VirtualMachine,
         Zone,
     };
+    #[pymodule_export]
+    use crate::train::{RawOptions, train_arrays, train_csv};
 
     /// The version of the package, the same as that of the Rust crates and the npm package.
     #[pyfunction]

@@ -29,6 +29,7 @@ from kepler._kepler import (
 from kepler._measure import Measured, measure, measure_command, measured
 from kepler._model import Interval, PowerModel, Predictions
 from kepler._registry import ModelRegistry, Selection
+from kepler._train import train
 from kepler.errors import (
     Cancelled,
     Forked,
@@ -72,6 +73,7 @@ __all__ = [
     "measure",
     "measure_command",
     "measured",
+    "train",
     "version",
 ]
 __version__ = version()

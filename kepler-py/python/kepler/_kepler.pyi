@@ -2,7 +2,7 @@ from _typeshed import SupportsGetItem
 from os import PathLike
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Container", "Diagnosis", "DomainEnergy", "Ended", "EnergyMeter", "MachineSpec", "MeasuredZone", "Measurement", "ModelEntry", "Monitor", "Node", "Note", "Process", "Provenance", "RawModel", "RawRegistry", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "version"]
+__all__ = ["Container", "Diagnosis", "DomainEnergy", "Ended", "EnergyMeter", "MachineSpec", "MeasuredZone", "Measurement", "ModelEntry", "Monitor", "Node", "Note", "Process", "Provenance", "RawModel", "RawOptions", "RawRegistry", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "train_arrays", "train_csv", "version"]
 
 @final
 class Container:
@@ -750,6 +750,13 @@ class RawModel:
         """
 
 @final
+class RawOptions:
+    """
+    How a model is trained and judged.
+    """
+    def __new__(cls, /, trainer: str, name: str, output_type: str, energy_source: str | None, data: str, seed: SupportsIndex, splits: SupportsGetItem[int, str] | None, folds: SupportsIndex) -> RawOptions: ...
+
+@final
 class RawRegistry:
     """
     A pipeline of models. The public class around it is `kepler.ModelRegistry`.
@@ -1041,6 +1048,16 @@ def doctor(*, root: str | PathLike[str] | None = None, proc: str | PathLike[str]
     ----------
     root, proc, sys
         Folders that stand for ``/``, ``/proc`` and ``/sys``, in containers and tests.
+    """
+
+def train_arrays(features: SupportsGetItem[int, str], rows: "Any", targets: dict[str, SupportsGetItem[int, SupportsFloat | SupportsIndex]], machines: SupportsGetItem[int, SupportsIndex] | None, times: SupportsGetItem[int, SupportsFloat | SupportsIndex] | None, options: RawOptions, progress: "Any") -> RawModel:
+    """
+    Trains on rows of features and watts by component.
+    """
+
+def train_csv(path: str | PathLike[str], features: SupportsGetItem[int, str] | None, options: RawOptions, progress: "Any") -> RawModel:
+    """
+    Trains on a CSV file.
     """
 
 def version() -> str:

@@ -1,0 +1,147 @@
+//! Training power models.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use kepler_core::model as core;
+use kepler_core::model::train::{Progress, TrainOptions, Trainer, TrainingData, Watch};
+use kepler_core::model::{Component, OutputType, Split};
+use kepler_core::{Error, Result};
+use numpy::PyReadonlyArray2;
+use pyo3::prelude::*;
+
+use crate::errors::to_py;
+use crate::model::RawModel;
+
+/// How a model is trained and judged.
+#[pyclass(frozen, module = "kepler")]
+pub(crate) struct RawOptions {
+    trainer: Trainer,
+    options: TrainOptions,
+}
+
+#[pymethods]
+impl RawOptions {
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn new(
+        trainer: &str,
+        name: String,
+        output_type: &str,
+        energy_source: Option<&str>,
+        data: String,
+        seed: u64,
+        splits: Option<Vec<String>>,
+        folds: usize,
+    ) -> PyResult<Self> {
+        let parse = || -> Result<Self> {
+            let mut options = TrainOptions::default();
+            options.name = name;
+            options.output_type = output_type.parse::<OutputType>()?;
+            options.energy_source = energy_source.map(str::parse).transpose()?;
+            options.data = data;
+            options.seed = seed;
+            options.splits = splits
+                .map(|names| names.iter().map(|name| split(name)).collect())
+                .transpose()?;
+            options.folds = folds;
+            Ok(Self {
+                trainer: trainer.parse()?,
+                options,
+            })
+        };
+        parse().map_err(to_py)
+    }
+}
+
+/// Trains on a CSV file.
+#[pyfunction]
+#[pyo3(signature = (path, features, options, progress: "Any"))]
+pub(crate) fn train_csv(
+    py: Python<'_>,
+    path: PathBuf,
+    features: Option<Vec<String>>,
+    options: &RawOptions,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<RawModel> {
+    work(py, options, progress, || {
+        let data = TrainingData::read_csv(path)?;
+        features.map_or(Ok(data.clone()), |features| data.with_features(&features))
+    })
+}
+
+/// Trains on rows of features and watts by component.
+#[pyfunction]
+#[pyo3(signature = (features, rows: "Any", targets, machines, times, options, progress: "Any"))]
+#[expect(clippy::too_many_arguments, reason = "what training data are made of")]
+pub(crate) fn train_arrays(
+    py: Python<'_>,
+    features: Vec<String>,
+    rows: PyReadonlyArray2<'_, f64>,
+    targets: BTreeMap<String, Vec<f64>>,
+    machines: Option<Vec<u32>>,
+    times: Option<Vec<f64>>,
+    options: &RawOptions,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<RawModel> {
+    let rows = rows.as_array().to_owned();
+    work(py, options, progress, || {
+        let targets = targets
+            .into_iter()
+            .map(|(name, watts)| Ok((name.parse::<Component>()?, watts)));
+        let mut data = TrainingData::from_arrays(features, rows, targets.collect::<Result<_>>()?)?;
+        data.machines = machines.unwrap_or_default();
+        data.times = times.unwrap_or_default();
+        Ok(data)
+    })
+}
+
+/// Trains without the GIL. It is taken for each report of progress, where Python's signals are looked at too.
+fn work(
+    py: Python<'_>,
+    options: &RawOptions,
+    progress: Option<Py<PyAny>>,
+    data: impl FnOnce() -> Result<TrainingData> + Send,
+) -> PyResult<RawModel> {
+    let mut raised = None;
+    let report = |now: Progress<'_>| {
+        let told = Python::attach(|py| {
+            py.check_signals()?;
+            progress.as_ref().map_or(Ok(()), |tell| {
+                tell.call1(py, (now.done, now.stage)).map(drop)
+            })
+        });
+        match told {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                raised = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    let mut report = report;
+    let trained = py.detach(|| {
+        let mut watch = Watch::new(&mut report);
+        core::train::train(options.trainer, &data()?, &options.options, &mut watch)
+    });
+    match (raised, trained) {
+        (Some(error), _) => Err(error),
+        (None, trained) => trained.map(RawModel).map_err(to_py),
+    }
+}
+
+fn split(name: &str) -> Result<Split> {
+    match name {
+        "shuffled-part" => Ok(Split::ShuffledPart),
+        "shuffled-folds" => Ok(Split::ShuffledFolds),
+        "blocked-folds" => Ok(Split::BlockedFolds),
+        "machine-out" => Ok(Split::MachineOut),
+        _ => Err(Error::InvalidInput {
+            what: "split".to_owned(),
+            why: format!(
+                "{name} is not shuffled-part, shuffled-folds, blocked-folds or machine-out"
+            ),
+        }),
+    }
+}
