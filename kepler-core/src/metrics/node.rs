@@ -88,11 +88,7 @@ impl View<'_> {
                     emit(&[], value);
                 }
             }
-            NodeSeries::Parts => {
-                for note in &self.snapshot.sources.notes {
-                    emit(&[&note.part], Value::flag(note.active));
-                }
-            }
+            NodeSeries::Parts => self.parts(emit),
         }
     }
 
@@ -145,6 +141,20 @@ impl View<'_> {
                 model,
             ];
             emit(&labels, Value::count(1));
+        }
+    }
+
+    /// A part of which several notes speak (one for each zone it left out, say) is in use if any of them says so.
+    fn parts(&self, emit: &mut Emit<'_>) {
+        let mut parts: Vec<(&str, bool)> = Vec::new();
+        for note in &self.snapshot.sources.notes {
+            match parts.iter_mut().find(|(part, _)| *part == note.part) {
+                Some((_, active)) => *active |= note.active,
+                None => parts.push((&note.part, note.active)),
+            }
+        }
+        for (part, active) in parts {
+            emit(&[part], Value::flag(active));
         }
     }
 

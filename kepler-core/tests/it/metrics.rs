@@ -424,6 +424,14 @@ fn ended_processes_together_have_no_pid() {
 }
 
 #[test]
+fn a_part_of_a_source_is_shown_once() {
+    let text = page(&Selection::default(), &snapshot(), Format::Text);
+    let attached = "kepler_exporter_part_attached";
+    assert_eq!(value(&text, attached, &[("part", "hwmon")]), 1.0);
+    assert_eq!(value(&text, attached, &[("part", "softirq_entry")]), 0.0);
+}
+
+#[test]
 fn what_is_unknown_or_no_number_is_absent() {
     let mut snapshot = snapshot();
     snapshot.node.busy_ratio = None;
@@ -692,7 +700,7 @@ fn snapshot() -> Snapshot {
         sources: Arc::new(Sources {
             energy: vec!["rapl-powercap".into(), "modeled".into()],
             usage: "ebpf".into(),
-            notes: vec![Note::on("task_iterator", "")],
+            notes: vec![Note::on("hwmon", ""), off("hwmon"), off("softirq_entry")],
         }),
         stats: UsageStats {
             tasks: 9,
@@ -703,6 +711,13 @@ fn snapshot() -> Snapshot {
             wall: Duration::from_millis(3),
             cpu: Duration::from_millis(2),
         },
+    }
+}
+
+fn off(part: &str) -> Note {
+    Note {
+        active: false,
+        ..Note::on(part, "")
     }
 }
 
