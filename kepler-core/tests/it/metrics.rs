@@ -1,5 +1,10 @@
 //! What a scraper reads: names, labels and figures, checked by parsers that are not ours.
 
+#![expect(
+    clippy::float_cmp,
+    reason = "figures are written in full and read back as they were"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -91,8 +96,8 @@ fn promtool_accepts_the_text() {
 
 #[test]
 fn the_python_parser_reads_both_formats_alike() {
-    let python = std::env::var("KEPLER_PYTHON")
-        .map_or_else(|_| root().join(".venv/bin/python"), PathBuf::from);
+    let python = std::env::var_os("KEPLER_PYTHON")
+        .map_or_else(|| root().join(".venv/bin/python"), PathBuf::from);
     let python = python.to_str().unwrap();
     let script = "import sys\n\
         from prometheus_client import parser, openmetrics\n\
@@ -236,7 +241,7 @@ fn figures_are_those_of_the_snapshot() {
     );
     assert_eq!(
         value(&text, "kepler_process_cpu_time_ms", &[("pid", "42")]),
-        1000.000_001
+        1_000.000_001
     );
     let older = [("pid", "42"), ("mode", "dynamic"), ("source", "rapl-sysfs")];
     assert_eq!(
@@ -589,7 +594,7 @@ fn root() -> PathBuf {
 
 fn shared() -> Option<PathBuf> {
     let path =
-        std::env::var("KEPLER_SHARED").map_or_else(|_| root().join("../shared"), PathBuf::from);
+        std::env::var_os("KEPLER_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     if path.exists() {
         return Some(path);
     }
