@@ -11,6 +11,8 @@ mod defaults;
 #[cfg(feature = "ebpf")]
 mod ebpf;
 #[cfg(feature = "ebpf")]
+mod ebpf_cgroups;
+#[cfg(feature = "ebpf")]
 mod ebpf_hooks;
 #[cfg(feature = "ebpf")]
 mod ebpf_object;

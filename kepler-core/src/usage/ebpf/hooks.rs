@@ -109,9 +109,10 @@ fn attach_entry(bpf: &mut aya::Ebpf, btf: &Btf) -> Result<()> {
 
 /// Tells how it went; whether it is on.
 pub(super) fn noted(notes: &mut Vec<Note>, part: &str, outcome: Result<()>) -> bool {
-    match outcome {
-        Ok(()) => notes.push(Note::on(part, "")),
-        Err(ref error) => notes.push(Note::off(part, error, "")),
-    }
-    outcome.is_ok()
+    let on = outcome.is_ok();
+    notes.push(match outcome {
+        Ok(()) => Note::on(part, ""),
+        Err(error) => Note::off(part, &error, ""),
+    });
+    on
 }

@@ -228,11 +228,7 @@ fn perf_event_open(class: u32, config: u64, cpu: u32) -> io::Result<OwnedFd> {
 
 /// Puts an event into its CPU's place. The loader only knows arrays of events that it opened by itself.
 #[expect(unsafe_code, reason = "the loader has no call for it")]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "descriptors are positive, and the structure is a few hundred bytes"
-)]
+#[expect(clippy::cast_sign_loss, reason = "descriptors are positive")]
 fn put(array: &MapData, cpu: u32, event: &OwnedFd) -> io::Result<()> {
     let value = event.as_raw_fd() as u32;
     // SAFETY: all zeros is a valid attribute; key and value are of the map's sizes (4 bytes each) and outlive the call.
