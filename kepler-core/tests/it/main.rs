@@ -41,5 +41,7 @@ mod shared;
 #[cfg(feature = "train")]
 mod train;
 #[cfg(feature = "train")]
+mod train_extract;
+#[cfg(feature = "train")]
 mod train_trees;
 mod workload;

@@ -60,7 +60,7 @@ pub(super) fn fit(
         .enumerate()
         .map(|(number, (kind, weight))| {
             let estimator = watch.part("", (count + number, 2 * count), |watch| {
-                kind.fit(z, target, seed, watch)
+                kind.fit(z, target, (1.0, seed), watch)
             })?;
             Ok(BlendPart { weight, estimator })
         });
@@ -99,11 +99,17 @@ impl Kind {
         self,
         z: ArrayView2<'_, f64>,
         target: &[f64],
-        seed: u64,
+        (share, seed): (f64, u64),
         watch: &mut Watch<'_>,
     ) -> Result<Estimator> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small and positive"
+        )]
+        let trees = |count: u8| (f64::from(count) * share).ceil() as usize;
         let forest = |splits, min_leaf, loss, row_share| Forest {
-            trees: 80,
+            trees: trees(60),
             shape: TreeShape {
                 splits,
                 min_leaf,
@@ -128,7 +134,7 @@ impl Kind {
             Self::CoarseForest => grow(&forest(Splits::Best, 10, Loss::Absolute, 0.6), target),
             Self::Boosted => {
                 let boosting = Boosting {
-                    trees: 250,
+                    trees: trees(200),
                     rate: 0.1,
                     shape: TreeShape {
                         splits: Splits::Random,
@@ -148,8 +154,13 @@ impl Kind {
 
 /// Watts below which the logarithm of power is not followed.
 const FLOOR: f64 = 0.1;
-/// Parts that rows are held out in to choose the blend, and the steps in which weights are given.
+/// Folds that rows are held out in to choose the blend, and the short blocks that each is made of: long enough not to
+/// reward remembering neighbours, short enough that what was held out is not all of its kind.
 const FOLDS: usize = 4;
+const PIECES: usize = 10;
+/// The share of trees that is enough to choose by.
+const TRIAL: f64 = 0.3;
+/// The steps in which weights are given.
 const ROUNDS: usize = 10;
 
 /// The weight of each kind, by what it predicts for rows that it was not grown on.
@@ -160,20 +171,19 @@ fn choose(
     watch: &mut Watch<'_>,
 ) -> Result<[f64; 4]> {
     let rows = target.len();
-    if rows < 5 * FOLDS {
+    if rows < FOLDS * PIECES {
         return Ok([0.25; 4]);
     }
     let mut unseen = [(); 4].map(|()| vec![0.0; rows]);
     for fold in 0..FOLDS {
-        let block = fold * rows / FOLDS..(fold + 1) * rows / FOLDS;
-        let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..rows).partition(|row| block.contains(row));
+        let block = |row: usize| row * FOLDS * PIECES / rows % FOLDS == fold;
+        let (test, train): (Vec<usize>, Vec<usize>) = (0..rows).partition(|row| block(*row));
         let train_z = z.select(Axis(0), &train);
         let train_target: Vec<f64> = train.iter().map(|row| target[*row]).collect();
         for (number, kind) in Kind::ALL.into_iter().enumerate() {
             let part = (fold * 4 + number, FOLDS * 4);
             let estimator = watch.part("", part, |watch| {
-                kind.fit(train_z.view(), &train_target, seed, watch)
+                kind.fit(train_z.view(), &train_target, (TRIAL, seed), watch)
             })?;
             let predicted = predict(&estimator, z.select(Axis(0), &test).view())?;
             for (row, watts) in test.iter().zip(predicted) {
