@@ -109,15 +109,7 @@ pub(super) fn model(
             },
         );
     }
-    let scales = scales.unwrap_or_else(|| {
-        vec![
-            Scale {
-                scale: 1.0,
-                max: f64::MAX
-            };
-            metadata.features.len()
-        ]
-    });
+    let scales = scales.unwrap_or_else(|| vec![Scale::NONE; metadata.features.len()]);
     if scales.len() != metadata.features.len() {
         return Err(Error::malformed(
             place,
@@ -130,9 +122,10 @@ pub(super) fn model(
         .iter()
         .zip(scales)
         .map(|(name, scale)| FeatureSpec {
+            offset: scale.offset,
             scale: scale.scale,
-            min: Some(0.0),
-            max: Some(scale.max),
+            min: scale.range.map(|(min, _)| min),
+            max: scale.range.map(|(_, max)| max),
             ..FeatureSpec::raw(name)
         });
     let mut file = ModelFile::new(

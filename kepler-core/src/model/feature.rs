@@ -13,6 +13,9 @@ pub struct FeatureSpec {
     /// The unit of a value; see [`unit`]. Empty when not known.
     #[serde(default)]
     pub unit: String,
+    /// This is taken from a value before it is divided.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub offset: f64,
     /// A value is divided by this before the estimators see it. Not 0.
     pub scale: f64,
     /// The smallest value of the training data.
@@ -29,11 +32,16 @@ impl FeatureSpec {
         Self {
             name: name.to_owned(),
             unit: unit(name).to_owned(),
+            offset: 0.0,
             scale: 1.0,
             min: None,
             max: None,
         }
     }
+}
+
+fn is_zero(value: &f64) -> bool {
+    value.abs() <= 0.0
 }
 
 /// The unit of a known feature's value; empty for others.

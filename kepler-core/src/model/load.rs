@@ -37,11 +37,17 @@ impl PowerModel {
         Self::from_named_bytes(bytes, "", "model")
     }
 
-    /// The same, with the name that curves in weights are told by when they have none of their own.
-    pub(super) fn from_named_bytes(bytes: &[u8], name: &str, place: &str) -> Result<Self> {
+    fn from_named_bytes(bytes: &[u8], name: &str, place: &str) -> Result<Self> {
+        Self::new(ModelFile::from_bytes(bytes, name, place)?)
+    }
+}
+
+impl ModelFile {
+    /// Reads a file of any form. `name` is what curves in weights are told by when they have no name of their own.
+    pub(super) fn from_bytes(bytes: &[u8], name: &str, place: &str) -> Result<Self> {
         if bytes.starts_with(b"PK") {
             let mut zip = Zip::from_bytes(bytes, place)?;
-            return Self::new(database::model(&mut |name| zip.read(name), place)?);
+            return database::model(&mut |name| zip.read(name), place);
         }
         let start = bytes.trim_ascii_start();
         if !start.starts_with(b"{") {
@@ -49,10 +55,10 @@ impl PowerModel {
             return Err(Error::malformed(place, "a model as JSON or zip", found));
         }
         let own: std::result::Result<OwnFormat, _> = serde_json::from_slice(bytes);
-        Self::new(match own {
-            Ok(OwnFormat { format: Some(_) }) => ModelFile::from_json(bytes, place)?,
-            _ => weights::model(bytes, name, place)?,
-        })
+        match own {
+            Ok(OwnFormat { format: Some(_) }) => Self::from_json(bytes, place),
+            _ => weights::model(bytes, name, place),
+        }
     }
 }
 

@@ -91,7 +91,10 @@ impl PowerModel {
     pub fn new(file: ModelFile) -> Result<Self> {
         for feature in &file.features {
             let bounds = [feature.min, feature.max];
-            if !feature.scale.is_normal() || bounds.iter().flatten().any(|v| !v.is_finite()) {
+            if !feature.scale.is_normal()
+                || !feature.offset.is_finite()
+                || bounds.iter().flatten().any(|v| !v.is_finite())
+            {
                 return Err(Error::invalid(
                     &feature.name,
                     "its scale or range makes no sense",

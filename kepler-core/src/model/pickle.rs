@@ -49,6 +49,8 @@ pub(super) enum Class {
     FromBuffer,
     Encode,
     MaxAbsScaler,
+    MinMaxScaler,
+    StandardScaler,
     PolynomialFeatures,
     LinearRegression,
     SgdRegressor,
@@ -179,6 +181,8 @@ fn class(module: &str, name: &str) -> Option<Class> {
         ("numpy._core.numeric" | "numpy.core.numeric", "_frombuffer") => Class::FromBuffer,
         ("_codecs", "encode") => Class::Encode,
         ("sklearn.preprocessing._data", "MaxAbsScaler") => Class::MaxAbsScaler,
+        ("sklearn.preprocessing._data", "MinMaxScaler") => Class::MinMaxScaler,
+        ("sklearn.preprocessing._data", "StandardScaler") => Class::StandardScaler,
         ("sklearn.preprocessing._polynomial", "PolynomialFeatures") => Class::PolynomialFeatures,
         ("sklearn.linear_model._base", "LinearRegression") => Class::LinearRegression,
         ("sklearn.linear_model._stochastic_gradient", "SGDRegressor") => Class::SgdRegressor,
@@ -202,6 +206,7 @@ fn class(module: &str, name: &str) -> Option<Class> {
         ("sklearn.metrics._dist_metrics", "EuclideanDistance64" | "EuclideanDistance")
         | ("sklearn.neighbors._dist_metrics", "EuclideanDistance")
         | ("sklearn._loss.loss", "HalfSquaredError")
+        | ("sklearn.ensemble._gb_losses", "LeastSquaresError")
         | ("sklearn._loss.link", "IdentityLink" | "Interval")
         | (
             "_loss" | "sklearn._loss._loss",

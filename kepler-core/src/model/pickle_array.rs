@@ -180,6 +180,9 @@ impl<'a> Pickle<'a> {
     /// The numbers of an array, row by row.
     pub(super) fn numbers(&self, value: Value<'a>) -> Result<Numbers> {
         let wrong = || Error::malformed("pickle", "an array of numbers", format!("{value:?}"));
+        if let Some(numbers) = self.number_objects(value)? {
+            return Ok(numbers);
+        }
         let array = self.array(value)?;
         let size = array.dtype.size();
         let numbers: Option<Vec<f64>> = array
@@ -200,17 +203,40 @@ impl<'a> Pickle<'a> {
         })
     }
 
-    /// The records of an array, each as its bytes.
-    pub(super) fn records(&self, value: Value<'a>, size: usize) -> Result<Vec<&[u8]>> {
-        let array = self.array(value)?;
-        if array.dtype != Dtype::Record(size) {
-            return Err(Error::malformed(
-                "pickle",
-                format!("records of {size} bytes"),
-                format!("{:?}", array.dtype),
-            ));
+    /// The numbers of an array of objects that are numbers, as older models store targets.
+    fn number_objects(&self, value: Value<'a>) -> Result<Option<Numbers>> {
+        if self.class(value) != Some(Class::Reconstruct) {
+            return Ok(None);
         }
-        Ok(array.bytes.chunks_exact(size).collect())
+        let &[_, shape, dtype, _, items] = self.state(value)? else {
+            return Ok(None);
+        };
+        if self.dtype(dtype)? != Dtype::Object {
+            return Ok(None);
+        }
+        let values = self.items(items)?.iter().map(|item| match item {
+            Value::Float(number) => Ok(*number),
+            other => Err(Error::malformed("pickle", "a number", format!("{other:?}"))),
+        });
+        Ok(Some(Numbers {
+            shape: self.shape(shape)?,
+            values: values.collect::<Result<_>>()?,
+        }))
+    }
+
+    /// The records of an array, each as its bytes.
+    pub(super) fn records(&self, value: Value<'a>, sizes: &[usize]) -> Result<Vec<&[u8]>> {
+        let array = self.array(value)?;
+        match array.dtype {
+            Dtype::Record(size) if sizes.contains(&size) => {
+                Ok(array.bytes.chunks_exact(size).collect())
+            }
+            other => Err(Error::malformed(
+                "pickle",
+                format!("records of {sizes:?} bytes"),
+                format!("{other:?}"),
+            )),
+        }
     }
 
     /// The objects of an array of objects.

@@ -213,7 +213,7 @@ impl PowerModel {
             let (min, max) = (spec.min.unwrap_or(f64::MIN), spec.max.unwrap_or(f64::MAX));
             for (z, inside) in column.iter_mut().zip(in_range.iter_mut()) {
                 *inside &= (*z >= min) & (*z <= max);
-                *z /= spec.scale;
+                *z = (*z - spec.offset) / spec.scale;
             }
         }
         for (i, derived) in file.derived.iter().enumerate() {

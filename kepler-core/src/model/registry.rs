@@ -5,14 +5,15 @@ use std::path::Path;
 
 use once_cell::sync::OnceCell;
 
-use super::PowerModel;
 use super::archive::{Archive, Zip};
 use super::card::HeldOut;
 use super::database::{self, Metadata, Trainer};
 use super::feature::FeatureGroup;
 use super::names::{Component, EnergySourceName, OutputType};
 use super::node_index::NodeIndex;
-use crate::error::Result;
+use super::{ModelFile, PowerModel};
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::Host;
 
 /// A pipeline of models: a folder or zip of the public database, or several of them together.
 ///
@@ -21,6 +22,7 @@ use crate::error::Result;
 pub struct ModelRegistry {
     pipelines: Vec<Pipeline>,
     entries: Vec<ModelEntry>,
+    skipped: Vec<(String, Error)>,
 }
 
 #[derive(Debug)]
@@ -52,49 +54,90 @@ const DEPTH: u32 = 4;
 
 impl ModelRegistry {
     /// Indexes a pipeline: a folder or a zip with `<source>/<output type>/<feature group>/<model>.zip`, where a model may
-    /// also be a folder, and `node_type_index.json` at the top. A folder of several pipelines is indexed whole.
+    /// also be a folder or a JSON file, and `node_type_index.json` at the top. Of a folder of pipelines all are indexed.
+    ///
+    /// A model that cannot be indexed is left out; see [`ModelRegistry::skipped`].
     ///
     /// # Errors
-    /// [`Error::Read`](crate::Error::Read) for what cannot be read, [`Error::Malformed`](crate::Error::Malformed) with the place for files that are not those of
-    /// a pipeline, [`Error::TooLarge`](crate::Error::TooLarge) for a zip over the limits.
+    /// [`Error::Read`] for what cannot be read, [`Error::NotFound`] for a folder without models, [`Error::Malformed`]
+    /// with the place for a zip or index that is none, [`Error::TooLarge`] for a zip over the limits.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let mut registry = Self {
             pipelines: Vec::new(),
             entries: Vec::new(),
+            skipped: Vec::new(),
         };
         registry.add(path.as_ref())?;
         Ok(registry)
     }
 
-    /// Indexes another pipeline too.
+    /// Indexes another pipeline, or folder of pipelines, too.
     ///
     /// # Errors
     /// As [`ModelRegistry::open`].
     pub fn add(&mut self, path: &Path) -> Result<()> {
-        let archive = Archive::open(path)?;
-        let names = archive.names(DEPTH)?;
-        let name = path
-            .file_stem()
-            .and_then(|s| s.to_str())
-            .unwrap_or_default();
-        let nodes = match archive.read("node_type_index.json") {
-            Ok(bytes) => NodeIndex::parse(&bytes, &path.display().to_string())?,
-            Err(error) if error.kind() == crate::ErrorKind::NotFound => NodeIndex::default(),
-            Err(error) => return Err(error),
-        };
-        let pipeline = self.pipelines.len();
-        let has: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        for file in &names {
-            if let Some(entry) = entry(pipeline, &archive, file, &has)? {
-                self.entries.push(entry);
+        if self.add_pipeline(path)? {
+            return Ok(());
+        }
+        let mut found = false;
+        if path.is_dir() {
+            for name in Host::default().names(path)? {
+                let inner = path.join(&name);
+                if inner.is_dir() || name.ends_with(".zip") {
+                    found |= self.add_pipeline(&inner)?;
+                }
             }
         }
+        if found {
+            return Ok(());
+        }
+        Err(Error::NotFound {
+            what: "pipeline of models",
+            name: path.display().to_string(),
+            hint: "expected <source>/<output type>/<feature group>/<model>.zip in it".to_owned(),
+        })
+    }
+
+    /// Indexes one pipeline; false when there are no models at the places where a pipeline has them.
+    fn add_pipeline(&mut self, path: &Path) -> Result<bool> {
+        let archive = Archive::open(path)?;
+        let names = archive.names(DEPTH)?;
+        let has: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let pipeline = self.pipelines.len();
+        let mut found = false;
+        for file in &names {
+            let Some(place) = ModelPlace::of(file, &has) else {
+                continue;
+            };
+            found = true;
+            match place.entry(pipeline, &archive, &has) {
+                Ok(entry) => self.entries.push(entry),
+                Err(error) => self.skipped.push((file.clone(), error)),
+            }
+        }
+        if !found {
+            return Ok(false);
+        }
+        let nodes = match archive.read("node_type_index.json") {
+            Ok(bytes) => NodeIndex::parse(&bytes, &path.display().to_string())?,
+            Err(error) if error.kind() == ErrorKind::NotFound => NodeIndex::default(),
+            Err(error) => return Err(error),
+        };
+        let name = path
+            .file_name()
+            .and_then(|s| s.to_str())
+            .unwrap_or_default();
         self.pipelines.push(Pipeline {
-            name: name.to_owned(),
+            name: name.trim_end_matches(".zip").to_owned(),
             archive,
             nodes,
         });
-        Ok(())
+        Ok(true)
+    }
+
+    /// Files at a model's place that are no model, with what is wrong.
+    pub fn skipped(&self) -> &[(String, Error)] {
+        &self.skipped
     }
 
     /// All models, by pipeline and path.
@@ -206,59 +249,107 @@ impl ModelEntry {
     }
 }
 
-/// The entry that a file of the pipeline stands for, if it is a model's.
-fn entry(
-    pipeline: usize,
-    archive: &Archive,
-    file: &str,
-    has: &BTreeSet<&str>,
-) -> Result<Option<ModelEntry>> {
-    let parts: Vec<&str> = file.split('/').collect();
-    let (source, output_type, group, name) = match parts[..] {
-        [source, output, group, zip] => match zip.strip_suffix(".zip") {
-            Some(name) => (source, output, group, name),
-            None => return Ok(None),
-        },
-        [source, output, group, name, "metadata.json"] => (source, output, group, name),
-        _ => return Ok(None),
-    };
-    let (Some(source), Ok(output_type)) = (source_of(source), output_type.parse()) else {
-        return Ok(None);
-    };
-    let metadata = if file.ends_with(".zip") {
-        // A folder unpacked beside its zip is the same model.
-        if has.contains(format!("{}/metadata.json", file.trim_end_matches(".zip")).as_str()) {
-            return Ok(None);
+/// A file of a pipeline that stands for a model: a zip, a folder's metadata, or a JSON file of its own.
+struct ModelPlace<'a> {
+    file: &'a str,
+    source: EnergySourceName,
+    output_type: OutputType,
+    group: FeatureGroup,
+    name: &'a str,
+}
+
+impl<'a> ModelPlace<'a> {
+    fn of(file: &'a str, has: &BTreeSet<&str>) -> Option<Self> {
+        let parts: Vec<&str> = file.split('/').collect();
+        let (source, output, group, name) = match parts[..] {
+            [source, output, group, name, "metadata.json"] => (source, output, group, name),
+            [source, output, group, last] => {
+                let name = last
+                    .strip_suffix(".zip")
+                    .or_else(|| last.strip_suffix(".json"))?;
+                let path = format!("{source}/{output}/{group}/{name}");
+                // A folder unpacked beside its zip is the same model, and so are weights beside either.
+                let unpacked = has.contains(format!("{path}/metadata.json").as_str());
+                let zipped =
+                    last.ends_with(".json") && has.contains(format!("{path}.zip").as_str());
+                if unpacked || zipped {
+                    return None;
+                }
+                (source, output, group, name)
+            }
+            _ => return None,
+        };
+        Some(Self {
+            file,
+            source: source_of(source)?,
+            output_type: output.parse().ok()?,
+            group: group.parse().unwrap_or(FeatureGroup::Unknown),
+            name,
+        })
+    }
+
+    fn entry(
+        &self,
+        pipeline: usize,
+        archive: &Archive,
+        has: &BTreeSet<&str>,
+    ) -> Result<ModelEntry> {
+        let bytes = archive.read(self.file)?;
+        let path = self.file.trim_end_matches("/metadata.json");
+        let mut entry = ModelEntry {
+            pipeline,
+            path: path.into(),
+            name: self.name.into(),
+            source: self.source,
+            output_type: self.output_type,
+            group: self.group,
+            features: Box::default(),
+            mae: None,
+            errors: Box::default(),
+            weights: true,
+            model: OnceCell::new(),
+        };
+        if path.ends_with(".json") {
+            let mut file = ModelFile::from_bytes(&bytes, self.name, path)?;
+            file.output_type = self.output_type;
+            file.energy_source = Some(self.source);
+            let errors = file.components.iter();
+            entry.errors = errors
+                .filter_map(|(c, part)| Some((*c, part.errors.first()?.clone())))
+                .collect();
+            entry.mae = entry
+                .errors
+                .iter()
+                .map(|(_, error)| error.mae)
+                .reduce(f64::max);
+            entry.features = file
+                .features
+                .iter()
+                .map(|f| f.name.as_str().into())
+                .collect();
+            entry.model = OnceCell::with_value(PowerModel::new(file)?);
+            return Ok(entry);
         }
-        let bytes = archive.read(file)?;
-        Zip::from_bytes(&bytes, file)?.read("metadata.json")?
-    } else {
-        archive.read(file)?
-    };
-    let metadata = Metadata::parse(&metadata, file)?;
-    let path = file.trim_end_matches("/metadata.json");
-    let beside = format!("{}.json", path.trim_end_matches(".zip"));
-    let errors = Component::ALL
-        .iter()
-        .filter_map(|c| Some((*c, metadata.error(*c)?)));
-    Ok(Some(ModelEntry {
-        pipeline,
-        path: path.into(),
-        name: name.into(),
-        source,
-        output_type,
-        group: group.parse().unwrap_or(FeatureGroup::Unknown),
-        errors: errors.collect(),
-        features: metadata
+        let bytes = match path.ends_with(".zip") {
+            true => Zip::from_bytes(&bytes, path)?.read("metadata.json")?,
+            false => bytes,
+        };
+        let metadata = Metadata::parse(&bytes, path)?;
+        let errors = Component::ALL
+            .iter()
+            .filter_map(|c| Some((*c, metadata.error(*c)?)));
+        entry.errors = errors.collect();
+        entry.mae = metadata.mae;
+        entry.features = metadata
             .features
             .into_iter()
             .map(String::into_boxed_str)
-            .collect(),
-        mae: metadata.mae,
-        weights: has.contains(beside.as_str())
-            || has.contains(format!("{path}/weight.json").as_str()),
-        model: OnceCell::new(),
-    }))
+            .collect();
+        let beside = format!("{}.json", path.trim_end_matches(".zip"));
+        let within = format!("{path}/weight.json");
+        entry.weights = has.contains(beside.as_str()) || has.contains(within.as_str());
+        Ok(entry)
+    }
 }
 
 /// The source that a folder is named after; older pipelines say `rapl`.

@@ -11,28 +11,66 @@ use crate::error::{Error, Result};
 /// What a scaler knows of one feature.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
+    /// Taken away first.
+    pub(super) offset: f64,
     /// The divisor.
     pub(super) scale: f64,
-    /// The largest magnitude in the training data.
-    pub(super) max: f64,
+    /// The smallest and largest value of the training data, where they are known.
+    pub(super) range: Option<(f64, f64)>,
 }
 
-/// Reads a `MaxAbsScaler`.
+impl Scale {
+    /// As if there were no scaler.
+    pub(super) const NONE: Self = Self {
+        offset: 0.0,
+        scale: 1.0,
+        range: None,
+    };
+}
+
+/// Reads a scaler: by the largest magnitude (counters and times begin at 0), by the range, or by the spread.
 pub(super) fn scaler(bytes: &[u8]) -> Result<Vec<Scale>> {
     let pickle = Pickle::read(bytes)?;
     let object = pickle.root();
-    if pickle.class(object) != Some(Class::MaxAbsScaler) {
-        return Err(unsupported("its scaler is not a MaxAbsScaler"));
+    let numbers = |name: &str| Ok(pickle.numbers(pickle.attribute(object, name)?)?.values);
+    let scale = numbers("scale_")?;
+    let zip = |offsets: Vec<f64>, lows: Vec<f64>, highs: Vec<f64>| {
+        let scales = scale.iter().zip(offsets).zip(lows.into_iter().zip(highs));
+        scales.map(|((scale, offset), range)| Scale {
+            offset,
+            scale: *scale,
+            range: Some(range),
+        })
+    };
+    let zeros = vec![0.0; scale.len()];
+    match pickle.class(object) {
+        Some(Class::MaxAbsScaler) => Ok(zip(zeros.clone(), zeros, numbers("max_abs_")?).collect()),
+        Some(Class::MinMaxScaler) => {
+            // It multiplies by its scale and adds its minimum.
+            let offsets = numbers("min_")?
+                .iter()
+                .zip(&scale)
+                .map(|(min, scale)| -min / scale)
+                .collect();
+            let scales = zip(offsets, numbers("data_min_")?, numbers("data_max_")?);
+            Ok(scales
+                .map(|s| Scale {
+                    scale: 1.0 / s.scale,
+                    ..s
+                })
+                .collect())
+        }
+        Some(Class::StandardScaler) => Ok(numbers("mean_")?
+            .into_iter()
+            .zip(&scale)
+            .map(|(offset, scale)| Scale {
+                offset,
+                scale: *scale,
+                range: None,
+            })
+            .collect()),
+        other => Err(unsupported(&format!("its scaler is a {other:?}"))),
     }
-    let scale = pickle.numbers(pickle.attribute(object, "scale_")?)?.values;
-    let max = pickle
-        .numbers(pickle.attribute(object, "max_abs_")?)?
-        .values;
-    Ok(scale
-        .iter()
-        .zip(max)
-        .map(|(scale, max)| Scale { scale: *scale, max })
-        .collect())
 }
 
 /// Whether the bytes are the step that makes all products of degree 2, with the constant first.
@@ -208,7 +246,7 @@ impl<'p, 'a> Reader<'p, 'a> {
             .values;
         let nodes = self
             .pickle
-            .records(self.pickle.attribute(tree, "nodes")?, NODE_SIZE)?;
+            .records(self.pickle.attribute(tree, "nodes")?, &NODE_SIZES)?;
         let wrong =
             || Error::malformed("tree", "nodes with one value each", nodes.len().to_string());
         if nodes.is_empty() || values.len() != nodes.len() {
@@ -237,8 +275,9 @@ impl<'p, 'a> Reader<'p, 'a> {
     }
 }
 
-/// Bytes of a tree's node: left and right child, feature, threshold, impurity, two counts, and a flag with padding.
-const NODE_SIZE: usize = 64;
+/// Bytes of a tree's node: left and right child, feature, threshold, impurity and two counts; newer ones have a flag with
+/// padding too.
+const NODE_SIZES: [usize; 2] = [56, 64];
 
 /// Stored rows in the order of the search tree that they were pickled with.
 fn in_tree_order(

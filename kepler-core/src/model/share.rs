@@ -65,6 +65,7 @@ impl PowerModel {
 fn cut(file: &ModelFile, share: f64) -> ModelFile {
     let mut file = file.clone();
     for feature in file.features.iter_mut().filter(|f| f.unit.ends_with("/s")) {
+        feature.offset *= share;
         feature.scale *= share;
         feature.min = feature.min.map(|min| min * share);
         feature.max = feature.max.map(|max| max * share);

@@ -154,3 +154,33 @@ fn weights_and_the_zip_beside_them_say_the_same() {
         }
     }
 }
+
+#[test]
+fn the_older_generation_is_read_too() {
+    let Some(database) = shared::database() else {
+        return;
+    };
+    let registry = ModelRegistry::open(database.join("v0.6/nx12/std_v0.6")).unwrap();
+    assert!(registry.skipped().is_empty());
+    let mut read = 0;
+    for entry in registry.entries() {
+        match registry.model(entry) {
+            Ok(model) => {
+                let row: Vec<f64> = model
+                    .file()
+                    .features
+                    .iter()
+                    .map(|f| f.max.unwrap_or(1.0))
+                    .collect();
+                model.predict_one(&row).unwrap();
+                read += 1;
+            }
+            // Support vectors stand behind a scaler of their own there.
+            Err(error) => assert!(
+                error.to_string().contains("sklearn.pipeline.Pipeline"),
+                "{error}"
+            ),
+        }
+    }
+    assert_eq!((read, registry.entries().len()), (105, 126));
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kepler_core::model::{Component, PowerModel};
+use kepler_core::model::{Component, ModelEntry, ModelRegistry, PowerModel};
 use kepler_core::{ErrorKind, Host};
 
 fn corpus(name: &str) -> PathBuf {
@@ -151,4 +151,46 @@ fn weights_and_own_files_read_and_predict() {
     let model = PowerModel::from_bytes(&bytes("model_json/weights_linear")).unwrap();
     assert!((package(&model, &[3.0, 1.0]) - 72.75).abs() < 1e-12);
     assert_eq!(model.file().machine.cores, Some(4));
+}
+
+#[test]
+fn a_pipeline_may_hold_models_of_every_form_and_one_that_is_broken() {
+    let root = tempfile::tempdir().unwrap();
+    let group = root.path().join("mine/acpi/AbsPower/BPFOnly");
+    std::fs::create_dir_all(group.join("Folder_0")).unwrap();
+    let own = folder("model_pickle/linear", "package.pkl");
+    for name in ["metadata.json", "T_1.json", "package.pkl"] {
+        std::fs::copy(own.path().join(name), group.join("Folder_0").join(name)).unwrap();
+    }
+    std::fs::write(group.join("Zip_1.zip"), bytes("model_zip/linear_deflated")).unwrap();
+    std::fs::write(group.join("Own_2.json"), bytes("model_json/own_trees")).unwrap();
+    std::fs::write(
+        group.join("SGDRegressorTrainer_3.json"),
+        bytes("model_json/weights_linear"),
+    )
+    .unwrap();
+    std::fs::write(group.join("Bomb_4.zip"), bytes("model_zip/bomb")).unwrap();
+
+    // By its own path, and found in the folder of pipelines.
+    for path in [root.path().join("mine"), root.path().to_owned()] {
+        let registry = ModelRegistry::open(path).unwrap();
+        let names: Vec<&str> = registry.entries().iter().map(ModelEntry::name).collect();
+        assert_eq!(
+            names,
+            ["Folder_0", "Own_2", "SGDRegressorTrainer_3", "Zip_1"]
+        );
+        for entry in registry.entries() {
+            registry.model(entry).unwrap();
+            assert_eq!(registry.pipeline(entry), "mine");
+        }
+        let [(path, error)] = registry.skipped() else {
+            panic!("{:?}", registry.skipped());
+        };
+        assert!(
+            path.ends_with("Bomb_4.zip") && error.kind() == ErrorKind::TooLarge,
+            "{error}"
+        );
+    }
+    let error = ModelRegistry::open(group.join("Folder_0")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
