@@ -40,6 +40,9 @@ fn run(args: &Args) -> Result<(), String> {
     // Before anything that takes time, so that a busy port is told at once.
     let listeners = serve::bind(&args.listen)?;
     let host = args.host();
+    for root in [host.proc(""), host.sys("")] {
+        host.names(root).map_err(|e| e.to_string())?;
+    }
     let selection = args.selection();
     let mut exposition = Exposition::new(&selection, host.clone());
     if let Some(name) = &args.node_name {

@@ -410,9 +410,11 @@ fn a_busy_port_is_one_line_and_code_1() {
 
 #[test]
 fn an_unreadable_root_is_one_line_and_code_1() {
-    let (code, said) = run(&["--web.listen-address=127.0.0.1:0", "--host.procfs=/nowhere"]);
-    assert_eq!((code, said.lines().count()), (1, 1), "{said}");
-    assert!(said.contains("/nowhere/"), "{said}");
+    for root in ["--host.procfs=/nowhere", "--host.sysfs=/nowhere"] {
+        let (code, said) = run(&["--web.listen-address=127.0.0.1:0", root]);
+        assert_eq!((code, said.lines().count()), (1, 1), "{said}");
+        assert!(said.contains("/nowhere/"), "{said}");
+    }
 }
 
 #[test]
