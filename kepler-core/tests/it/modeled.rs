@@ -97,7 +97,8 @@ fn provenance_names_the_model_its_error_and_its_scaling() {
     source.feed(&usage(SECOND, 1.0));
     let domains: Vec<_> = source.zones().iter().map(|z| z.domain).collect();
     assert_eq!(domains, [Domain::Package, Domain::Dram, Domain::Platform]);
-    for index in 0..domains.len() {
+    let components = [Component::Package, Component::Dram, Component::Platform];
+    for (index, component) in components.into_iter().enumerate() {
         let provenance = source.provenance(index);
         assert_eq!(provenance.origin, Origin::Modeled);
         assert_eq!(&*provenance.source, "modeled");
@@ -107,7 +108,11 @@ fn provenance_names_the_model_its_error_and_its_scaling() {
                 .is_some_and(|name| name.starts_with("kepler-"))
         );
         let error = provenance.mae.unwrap().0;
-        assert!(error > 0.05 && error < 10.0, "{error} W");
+        let watts = source.model().watts(component, 1.0).0;
+        assert!(
+            error > 0.05 * watts && error < watts,
+            "{error} W of {watts} W"
+        );
         assert_eq!(provenance.in_range, Some(false), "its host is hidden");
         assert!(
             provenance.note.contains("scaled to 2 of"),

@@ -5,24 +5,44 @@ use crate::host::MachineSpec;
 
 /// A whole machine as the embedded family of models describes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Machine {
-    pub(super) processor: Processor,
+pub(in crate::model) struct Machine {
+    processor: Processor,
+    /// Logical CPUs.
+    pub(super) cpus: u32,
     /// Physical cores.
-    pub(super) cores: u32,
-    pub(super) chips: u32,
+    cores: u32,
+    chips: u32,
     /// GiB.
-    pub(super) memory: f64,
+    pub(in crate::model) memory: f64,
     /// Base frequency in MHz.
-    pub(super) frequency: f64,
+    frequency: f64,
 }
 
-/// What a spec stands for: one machine, or several that it may be, and the share of it that is this one.
+/// What a spec stands for: one machine, or several that it may be, and how much of it is this one.
 pub(super) struct Place {
     /// The likeliest first.
     pub(super) hosts: Vec<Machine>,
-    /// This machine's logical CPUs, and those of the likeliest host.
-    pub(super) cpus: [u32; 2],
+    /// This machine's logical CPUs.
+    pub(super) cpus: u32,
+    /// Whether it has a share of its host only.
+    pub(super) guest: bool,
 }
+
+/// The family's inputs besides generations.
+pub(in crate::model) const INPUTS: [&str; 12] = [
+    "year",
+    "process",
+    "low_power",
+    "entry",
+    "cores_per_chip",
+    "chips",
+    "memory_per_core",
+    "frequency",
+    "amd",
+    "arm",
+    "rank",
+    "tier",
+];
 
 /// What cloud providers put beside one logical CPU of a general purpose host, in GiB, where a guest does not tell.
 const MEMORY_PER_CPU: f64 = 4.0;
@@ -31,26 +51,24 @@ const HOST_CHIPS: u32 = 2;
 
 impl Place {
     pub(super) fn of(spec: &MachineSpec) -> Self {
-        let name = spec.processor.as_deref().unwrap_or_default();
-        let known = processor::parse(name);
-        if !spec.guest {
-            let machine = Machine::itself(spec, known.unwrap_or_else(|| unnamed(spec)));
-            let cpus = spec.cores.unwrap_or(1).max(1);
+        let guest = spec.guest;
+        if !guest {
+            let host = Machine::itself(spec);
             return Self {
-                hosts: vec![machine],
-                cpus: [cpus; 2],
+                cpus: host.cpus,
+                hosts: vec![host],
+                guest,
             };
         }
+        let known = processor::parse(spec.processor.as_deref().unwrap_or_default());
         let candidates = known.map_or_else(|| possible_hosts(spec), |known| vec![known]);
-        let hosts: Vec<Machine> = candidates
+        let hosts = candidates
             .iter()
-            .map(|processor| Machine::under(spec, *processor))
-            .collect();
-        let cpus = spec.cores.unwrap_or(1).max(1);
-        let host_cpus = hosts.first().map_or(cpus, Machine::logical_cpus);
+            .map(|processor| Machine::under(spec, *processor));
         Self {
-            hosts,
-            cpus: [cpus, host_cpus.max(cpus)],
+            hosts: hosts.collect(),
+            cpus: spec.cores.unwrap_or(1).max(1),
+            guest,
         }
     }
 
@@ -62,7 +80,9 @@ impl Place {
 
 impl Machine {
     /// A machine that tells its own attributes; what it does not tell is taken from its generation.
-    fn itself(spec: &MachineSpec, processor: Processor) -> Self {
+    pub(in crate::model) fn itself(spec: &MachineSpec) -> Self {
+        let name = spec.processor.as_deref().unwrap_or_default();
+        let processor = processor::parse(name).unwrap_or_else(|| unnamed(spec));
         let usual = processor.generation.cores;
         let threads = spec.threads_per_core.unwrap_or(1).max(1);
         let cores = spec
@@ -71,6 +91,7 @@ impl Machine {
         let chips = spec.chips.unwrap_or(1).clamp(1, cores);
         Self {
             processor,
+            cpus: cores * threads,
             cores,
             chips,
             memory: memory(spec.memory, threads * cores),
@@ -90,6 +111,7 @@ impl Machine {
             .map(|gib| f64::from(gib.max(1)) * f64::from(host_cpus) / f64::from(cpus));
         Self {
             processor,
+            cpus: host_cpus,
             cores: host_cpus.div_ceil(threads),
             chips,
             memory: whole
@@ -99,32 +121,43 @@ impl Machine {
         }
     }
 
-    pub(super) fn logical_cpus(&self) -> u32 {
-        self.cores * threads(self.processor.vendor)
+    /// When its generation came out.
+    pub(super) fn year(&self) -> u16 {
+        self.processor.generation.year
     }
 
-    /// The family's inputs besides load, in its files' order.
-    pub(super) fn inputs(&self) -> [f64; 10] {
+    /// One of the family's inputs; 0 for the name of a generation that this machine is not of.
+    pub(in crate::model) fn input(&self, name: &str) -> f64 {
         let Processor {
             vendor,
             generation,
             low_power,
             entry,
+            rank,
+            tier,
         } = self.processor;
         let flag = |is: bool| f64::from(u8::from(is));
         let [cores, chips] = [self.cores, self.chips].map(f64::from);
-        [
-            (f64::from(generation.year) - 2014.0) / 5.0,
-            (f64::from(generation.nm) / 22.0).ln(),
-            flag(low_power),
-            flag(entry),
-            (cores / chips / 8.0).ln(),
-            chips.min(8.0).ln(),
-            (self.memory / cores / 3.0).ln(),
-            (self.frequency / 2500.0).ln(),
-            flag(vendor == Vendor::Amd),
-            flag(vendor == Vendor::Arm),
-        ]
+        match name {
+            "year" => (f64::from(generation.year) - 2014.0) / 5.0,
+            "process" => (f64::from(generation.nm) / 22.0).ln(),
+            "low_power" => flag(low_power),
+            "entry" => flag(entry),
+            "cores_per_chip" => (cores / chips / 8.0).ln(),
+            "chips" => chips.min(8.0).ln(),
+            "memory_per_core" => (self.memory / cores / 3.0).ln(),
+            "frequency" => (self.frequency / 2500.0).ln(),
+            "amd" => flag(vendor == Vendor::Amd),
+            "arm" => flag(vendor == Vendor::Arm),
+            "rank" => rank,
+            "tier" => tier,
+            generation_name => flag(generation_name == generation.name),
+        }
+    }
+
+    /// The name of its generation: an input that is 1 for machines of it.
+    pub(in crate::model) fn generation(&self) -> &'static str {
+        self.processor.generation.name
     }
 }
 
@@ -138,7 +171,7 @@ fn memory(told: Option<u32>, cpus: u32) -> f64 {
     })
 }
 
-/// The family was trained on base frequencies, machines tell their highest; turbo is about a third above base.
+/// The family was trained on base frequencies, machines tell their highest: turbo is some 40 % above base on servers.
 fn base_frequency(told: Option<u32>, processor: &Processor) -> f64 {
     let told = f64::from(told.unwrap_or(2500).max(500));
     let highest_base = if processor.entry { 3800.0 } else { 3100.0 };
@@ -156,14 +189,11 @@ fn unnamed(spec: &MachineSpec) -> Processor {
         spec.processor.as_deref().unwrap_or_default(),
         spec.vendor.as_deref().unwrap_or_default(),
     );
-    let old =
-        vendor == Vendor::Intel && spec.frequency.unwrap_or(0) >= 3400 && spec.cores <= Some(2);
+    let old = vendor == Vendor::Intel
+        && spec.frequency.unwrap_or(0) >= 3400
+        && spec.cores.is_some_and(|cores| cores <= 2);
     let generation = if old {
-        Generation {
-            year: 2005,
-            nm: 90,
-            cores: 1,
-        }
+        processor::NETBURST
     } else {
         usual(vendor)[0]
     };
@@ -188,6 +218,8 @@ fn server(vendor: Vendor, generation: Generation) -> Processor {
         generation,
         low_power: false,
         entry: false,
+        rank: 0.0,
+        tier: 0.0,
     }
 }
 

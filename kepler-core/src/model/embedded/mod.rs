@@ -1,7 +1,8 @@
 //! The embedded default power models: watts of a machine nobody measured, from its attributes and how busy it is.
 //!
-//! Two files of the own format are compiled in. `models/platform.json` predicts wall power of a whole machine from
-//! generation, cores, chips, memory, frequency and load; it was trained on SPECpower results. `models/zones.json` tells
+//! Files of the own format are compiled in. `models/platform-*.json` predict wall power of a whole machine at one load each
+//! (in per cent) from generation, cores, chips, memory and frequency; they were trained on SPECpower results.
+//! `models/zones.json` tells
 //! what of that the packages and the memory draw, and how much more a cloud host draws than a machine tuned for a
 //! benchmark; it was made from RAPL rows of cloud machines.
 
@@ -10,11 +11,12 @@ mod processor;
 
 use std::sync::Arc;
 
-use super::{Basis, Component, Interval, PowerModel};
+use super::{Basis, Component, ComponentModel, Interval, PowerModel};
 use crate::error::Result;
 use crate::host::MachineSpec;
 use crate::units::Watts;
-use machine::{Machine, Place};
+use machine::Place;
+pub(super) use machine::{INPUTS, Machine};
 
 /// The power of one machine as a function of how busy it is: package, dram and platform.
 ///
@@ -58,11 +60,11 @@ struct ZoneCurve {
     error: f64,
 }
 
-type Curve = [f64; LOADS.len()];
+pub(super) type Curve = [f64; LOADS.len()];
 
 /// The loads at which a machine's power is worked out; straight between them. Dense near idle, where cloud hosts leave
 /// their sleep states.
-const LOADS: [f64; 13] = [
+pub(super) const LOADS: [f64; 13] = [
     0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
 ];
 
@@ -72,7 +74,22 @@ const LEVEL: f64 = 0.9;
 /// What package and dram may take of the wall power: the rest is lost in power supplies, fans, disks and network.
 const PARTS_OF_WALL: f64 = 0.9;
 
-static PLATFORM: &[u8] = include_bytes!("../../../models/platform.json");
+/// The loads that the family has a model of each.
+pub(super) const LEVELS: [f64; 7] = [0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0];
+
+/// The same in per cent, as in the names of the files.
+#[cfg(feature = "train")]
+pub(super) const PERCENT: [u8; LEVELS.len()] = [0, 10, 20, 40, 60, 80, 100];
+
+static PLATFORM: [&[u8]; LEVELS.len()] = [
+    include_bytes!("../../../models/platform-000.json"),
+    include_bytes!("../../../models/platform-010.json"),
+    include_bytes!("../../../models/platform-020.json"),
+    include_bytes!("../../../models/platform-040.json"),
+    include_bytes!("../../../models/platform-060.json"),
+    include_bytes!("../../../models/platform-080.json"),
+    include_bytes!("../../../models/platform-100.json"),
+];
 static ZONES: &[u8] = include_bytes!("../../../models/zones.json");
 
 /// The power of a machine of these attributes. A guest gets its share of its host, by logical CPUs.
@@ -91,13 +108,17 @@ pub fn for_machine(spec: &MachineSpec) -> NodeModel {
     family.scaled(&place, &power)
 }
 
-/// The embedded models themselves, platform first, for those who want their cards.
+/// The embedded models themselves, for those who want their cards: platform by rising load, then zones.
 ///
 /// # Errors
 /// None that a build could have: the files are compiled in.
-pub fn models() -> Result<[PowerModel; 2]> {
-    let Family { platform, zones } = Family::embedded()?;
-    Ok([platform, zones])
+pub fn models() -> Result<Vec<PowerModel>> {
+    let Family {
+        mut platform,
+        zones,
+    } = Family::embedded()?;
+    platform.push(zones);
+    Ok(platform)
 }
 
 impl NodeModel {
@@ -155,42 +176,55 @@ impl NodeModel {
     }
 }
 
-/// The two embedded models.
-struct Family {
-    platform: PowerModel,
-    zones: PowerModel,
+/// The embedded models.
+pub(super) struct Family {
+    /// One a load of [`LEVELS`].
+    pub(super) platform: Vec<PowerModel>,
+    pub(super) zones: PowerModel,
 }
 
 /// Power of one whole machine, in the order of [`NodeModel::COMPONENTS`].
-struct MachinePower {
-    watts: [Curve; 3],
+pub(super) struct MachinePower {
+    pub(super) watts: [Curve; 3],
+    /// The interval and the expected error of `watts`, of each zone.
+    bounds: [Bounds; 3],
     in_range: bool,
-    guest: bool,
+}
+
+/// How sure a zone's curve is.
+#[derive(Clone, Copy)]
+struct Bounds {
+    low: Curve,
+    high: Curve,
+    /// Mean absolute error as a share of the power.
+    error: f64,
 }
 
 impl Family {
     fn embedded() -> Result<Self> {
         Ok(Self {
-            platform: PowerModel::from_json(PLATFORM)?,
+            platform: PLATFORM
+                .into_iter()
+                .map(PowerModel::from_json)
+                .collect::<Result<_>>()?,
             zones: PowerModel::from_json(ZONES)?,
         })
     }
 
     /// The power of a whole machine. A guest's host is a cloud host, and those are not tuned for a benchmark.
-    fn power(&self, machine: &Machine, guest: bool) -> Result<MachinePower> {
-        let (mut package, mut dram, mut platform) =
-            ([0.0; LOADS.len()], [0.0; LOADS.len()], [0.0; LOADS.len()]);
-        let mut in_range = true;
-        for (i, load) in LOADS.into_iter().enumerate() {
-            let (wall, inside) = self.wall(machine, load)?;
-            in_range &= inside;
-            platform[i] = if guest {
-                self.zone(Component::Platform, load, machine, wall)?
-            } else {
-                wall
-            };
+    pub(super) fn power(&self, machine: &Machine, guest: bool) -> Result<MachinePower> {
+        let Wall {
+            watts: mut platform,
+            bounds,
+            in_range,
+        } = wall(&self.platform, machine)?;
+        let (mut package, mut dram) = ([0.0; LOADS.len()], [0.0; LOADS.len()]);
+        if guest {
+            for (watts, load) in platform.iter_mut().zip(LOADS) {
+                *watts = self.zone(Component::Platform, load, machine, *watts)?;
+            }
+            rise(&mut platform);
         }
-        rise(&mut platform);
         for (i, load) in LOADS.into_iter().enumerate() {
             package[i] = self.zone(Component::Package, load, machine, platform[i])?;
             dram[i] = self.zone(Component::Dram, load, machine, platform[i])?;
@@ -198,18 +232,21 @@ impl Family {
         rise(&mut package);
         rise(&mut dram);
         fit(&mut package, &mut dram, &platform);
+        let part = |component| &self.zones.file().components[&component];
+        let platform_bounds = if guest {
+            Bounds::around(part(Component::Platform), &platform)
+        } else {
+            bounds
+        };
         Ok(MachinePower {
             watts: [package, dram, platform],
+            bounds: [
+                Bounds::around(part(Component::Package), &package),
+                Bounds::around(part(Component::Dram), &dram),
+                platform_bounds,
+            ],
             in_range,
-            guest,
         })
-    }
-
-    fn wall(&self, machine: &Machine, load: f64) -> Result<(f64, bool)> {
-        let mut row = machine.inputs().to_vec();
-        row.extend([load, load.sqrt()]);
-        let prediction = self.platform.predict_one(&row)?;
-        Ok((prediction.watts[&Component::Platform], prediction.in_range))
     }
 
     fn zone(&self, component: Component, load: f64, machine: &Machine, wall: f64) -> Result<f64> {
@@ -219,36 +256,27 @@ impl Family {
 
     /// The likeliest host's power, scaled to this machine's share, with an interval over all hosts that it may be.
     fn scaled(&self, place: &Place, hosts: &[MachinePower]) -> NodeModel {
-        let [cpus, host_cpus] = place.cpus.map(f64::from);
-        let share = cpus / host_cpus;
+        let cpus = f64::from(place.cpus);
+        let share = |host: &Machine| cpus / f64::from(host.cpus);
         let curves = std::array::from_fn(|zone| {
-            let component = NodeModel::COMPONENTS[zone];
-            let (model, errors) = match component {
-                Component::Platform if !hosts[0].guest => (&self.platform, Component::Platform),
-                other => (&self.zones, other),
-            };
-            let part = &model.file().components[&errors];
             let mut curve = ZoneCurve {
-                watts: hosts[0].watts[zone].map(|watts| watts * share),
+                watts: hosts[0].watts[zone].map(|watts| watts * share(&place.hosts[0])),
                 low: [f64::MAX; LOADS.len()],
                 high: [0.0; LOADS.len()],
-                error: part.errors.first().and_then(|e| e.mape).unwrap_or(0.0) / 100.0,
+                error: hosts[0].bounds[zone].error,
             };
-            for (host, machine) in hosts.iter().zip(&place.hosts) {
-                let share = cpus / f64::from(machine.logical_cpus()).max(cpus);
-                let share = if host.guest { share } else { 1.0 };
-                for (i, watts) in host.watts[zone].into_iter().enumerate() {
-                    if let Some(interval) = part.interval(watts * share) {
-                        curve.low[i] = curve.low[i].min(interval.low);
-                        curve.high[i] = curve.high[i].max(interval.high);
-                    }
+            for (power, host) in hosts.iter().zip(&place.hosts) {
+                let Bounds { low, high, .. } = &power.bounds[zone];
+                for i in 0..LOADS.len() {
+                    curve.low[i] = curve.low[i].min(low[i] * share(host));
+                    curve.high[i] = curve.high[i].max(high[i] * share(host));
                 }
             }
             curve
         });
         NodeModel {
-            name: self.platform.name().into(),
-            note: note(place, hosts[0].guest).into(),
+            name: family_name(&self.zones).into(),
+            note: note(place).into(),
             in_range: hosts[0].in_range && !place.hidden(),
             hidden_host: place.hidden(),
             curves,
@@ -256,13 +284,70 @@ impl Family {
     }
 }
 
-fn note(place: &Place, guest: bool) -> String {
-    let [cpus, host_cpus] = place.cpus;
-    if !guest {
-        return "a family of models over processor generation, cores, chips, memory and frequency"
-            .to_owned();
+impl Bounds {
+    /// What a component's held-out errors tell of a curve that it predicted.
+    fn around(part: &ComponentModel, watts: &Curve) -> Self {
+        let interval = |watts: f64| {
+            part.interval(watts)
+                .map_or([0.0, watts], |i| [i.low, i.high])
+        };
+        Self {
+            low: watts.map(|watts| interval(watts)[0].min(watts)),
+            high: watts.map(|watts| interval(watts)[1].max(watts)),
+            error: part.errors.first().and_then(|e| e.mape).unwrap_or(0.0) / 100.0,
+        }
     }
-    let year = place.hosts[0].processor.generation.year;
+}
+
+/// The wall power of a machine tuned for a benchmark.
+pub(super) struct Wall {
+    pub(super) watts: Curve,
+    bounds: Bounds,
+    in_range: bool,
+}
+
+/// Wall power from the models of [`LEVELS`].
+pub(super) fn wall(family: &[PowerModel], machine: &Machine) -> Result<Wall> {
+    let (mut watts, mut low, mut high) = (
+        [0.0; LEVELS.len()],
+        [0.0; LEVELS.len()],
+        [0.0; LEVELS.len()],
+    );
+    let (mut in_range, mut error) = (true, 0.0);
+    for (level, model) in family.iter().enumerate().take(LEVELS.len()) {
+        let row: Vec<f64> = model.features().map(|name| machine.input(name)).collect();
+        let prediction = model.predict_one(&row)?;
+        in_range &= prediction.in_range;
+        watts[level] = prediction.watts[&Component::Platform];
+        let part = &model.file().components[&Component::Platform];
+        let interval = part.interval(watts[level]);
+        low[level] = interval.map_or(0.0, |i| i.low);
+        high[level] = interval.map_or(f64::MAX, |i| i.high);
+        error += part.errors.first().and_then(|e| e.mape).unwrap_or(0.0) / 100.0;
+    }
+    let mut curves =
+        [watts, low, high].map(|levels| LOADS.map(|load| between(&LEVELS, &levels, load)));
+    curves.iter_mut().for_each(rise);
+    let [watts, low, high] = curves;
+    let error = error / crate::units::count_to_f64(LEVELS.len() as u64);
+    Ok(Wall {
+        watts,
+        bounds: Bounds { low, high, error },
+        in_range,
+    })
+}
+
+/// The name of the family: that of its zones without their own part.
+fn family_name(zones: &PowerModel) -> &str {
+    zones.name().trim_end_matches("-zones")
+}
+
+fn note(place: &Place) -> String {
+    let Place { hosts, cpus, guest } = place;
+    if !guest {
+        return "a family of models over generation, cores, chips, memory and frequency".to_owned();
+    }
+    let (host_cpus, year) = (hosts[0].cpus, hosts[0].year());
     if place.hidden() {
         return format!(
             "scaled to {cpus} of {host_cpus} CPUs of an assumed host of {year}: this one hides its processor"
@@ -293,16 +378,15 @@ fn fit(package: &mut Curve, dram: &mut Curve, platform: &Curve) {
 }
 
 /// The value of a curve at a load, straight between its places.
-fn at(curve: &Curve, load: f64) -> f64 {
-    let load = if load.is_nan() {
-        0.0
-    } else {
-        load.clamp(0.0, 1.0)
-    };
-    let after = LOADS
-        .partition_point(|l| *l <= load)
-        .clamp(1, LOADS.len() - 1);
-    let (x0, x1) = (LOADS[after - 1], LOADS[after]);
-    let (y0, y1) = (curve[after - 1], curve[after]);
-    y0 + (y1 - y0) * ((load - x0) / (x1 - x0))
+pub(super) fn at(curve: &Curve, load: f64) -> f64 {
+    between(&LOADS, curve, if load.is_nan() { 0.0 } else { load })
+}
+
+/// The value at `x` of a line through points of rising `xs`, flat beyond its ends.
+fn between<const N: usize>(xs: &[f64; N], ys: &[f64; N], x: f64) -> f64 {
+    let x = x.clamp(xs[0], xs[N - 1]);
+    let after = xs.partition_point(|place| *place <= x).clamp(1, N - 1);
+    let (x0, x1) = (xs[after - 1], xs[after]);
+    let (y0, y1) = (ys[after - 1], ys[after]);
+    y0 + (y1 - y0) * ((x - x0) / (x1 - x0))
 }

@@ -11,6 +11,7 @@ pub(super) enum Vendor {
 /// A micro-architecture and its process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Generation {
+    pub(super) name: &'static str,
     /// When its servers came out.
     pub(super) year: u16,
     /// What its maker calls the process, in nanometres.
@@ -28,6 +29,10 @@ pub(super) struct Processor {
     pub(super) low_power: bool,
     /// For desktops and the smallest servers.
     pub(super) entry: bool,
+    /// Where the model number stands in its series, -0.5 to 0.5: higher numbers draw more.
+    pub(super) rank: f64,
+    /// The maker's class of power and price, from -1 (low power) to 1.
+    pub(super) tier: f64,
 }
 
 /// A name in its parts: what comes before the model number, the number, and what follows.
@@ -38,43 +43,52 @@ struct Name<'a> {
     suffix: &'a str,
 }
 
-const fn made(year: u16, nm: u16, cores: u32) -> Generation {
-    Generation { year, nm, cores }
+/// [`Processor::tier`] of parts sold as saving power.
+const LOW_POWER: f64 = -1.0;
+
+const fn made(name: &'static str, year: u16, nm: u16, cores: u32) -> Generation {
+    Generation {
+        name,
+        year,
+        nm,
+        cores,
+    }
 }
 
 // SOURCE: the makers' public product lists (ark.intel.com, amd.com): first server parts of each generation.
-const NETBURST: Generation = made(2005, 90, 1);
-const CORE: Generation = made(2007, 65, 4);
-const PENRYN: Generation = made(2008, 45, 4);
-const NEHALEM: Generation = made(2009, 45, 4);
-const WESTMERE: Generation = made(2010, 32, 6);
-const SANDY_BRIDGE: Generation = made(2012, 32, 8);
-const IVY_BRIDGE: Generation = made(2013, 22, 10);
-const HASWELL: Generation = made(2014, 22, 12);
-const BROADWELL: Generation = made(2016, 14, 18);
-const SKYLAKE: Generation = made(2017, 14, 24);
-const CASCADE_LAKE: Generation = made(2019, 14, 24);
-const COOPER_LAKE: Generation = made(2020, 14, 28);
-const ICE_LAKE: Generation = made(2021, 10, 32);
-const SAPPHIRE_RAPIDS: Generation = made(2023, 7, 48);
-const EMERALD_RAPIDS: Generation = made(2024, 7, 48);
-const GRANITE_RAPIDS: Generation = made(2024, 3, 96);
-const K8: Generation = made(2006, 90, 2);
-const BARCELONA: Generation = made(2008, 65, 4);
-const SHANGHAI: Generation = made(2009, 45, 4);
-const ISTANBUL: Generation = made(2009, 45, 6);
-const MAGNY_COURS: Generation = made(2010, 45, 12);
-const BULLDOZER: Generation = made(2011, 32, 16);
-const PILEDRIVER: Generation = made(2012, 32, 16);
-const ZEN: Generation = made(2017, 14, 32);
-const ZEN_2: Generation = made(2019, 7, 48);
-const ZEN_3: Generation = made(2021, 7, 48);
-const ZEN_4: Generation = made(2023, 5, 96);
-const ZEN_5: Generation = made(2024, 4, 96);
-const NEOVERSE_N1: Generation = made(2021, 7, 64);
-const NEOVERSE_V1: Generation = made(2022, 5, 64);
-const NEOVERSE_V2: Generation = made(2023, 4, 96);
-const CORTEX: Generation = made(2016, 16, 4);
+pub(super) const NETBURST: Generation = made("netburst", 2005, 90, 1);
+const CORE: Generation = made("core", 2007, 65, 4);
+const PENRYN: Generation = made("penryn", 2008, 45, 4);
+const NEHALEM: Generation = made("nehalem", 2009, 45, 4);
+const WESTMERE: Generation = made("westmere", 2010, 32, 6);
+const SANDY_BRIDGE: Generation = made("sandy_bridge", 2012, 32, 8);
+const IVY_BRIDGE: Generation = made("ivy_bridge", 2013, 22, 10);
+const HASWELL: Generation = made("haswell", 2014, 22, 12);
+const BROADWELL: Generation = made("broadwell", 2016, 14, 18);
+const SKYLAKE: Generation = made("skylake", 2017, 14, 24);
+const CASCADE_LAKE: Generation = made("cascade_lake", 2019, 14, 24);
+const COOPER_LAKE: Generation = made("cooper_lake", 2020, 14, 28);
+const ICE_LAKE: Generation = made("ice_lake", 2021, 10, 32);
+const SAPPHIRE_RAPIDS: Generation = made("sapphire_rapids", 2023, 7, 48);
+const EMERALD_RAPIDS: Generation = made("emerald_rapids", 2024, 7, 48);
+const GRANITE_RAPIDS: Generation = made("granite_rapids", 2024, 3, 96);
+const K8: Generation = made("k8", 2006, 90, 2);
+const BARCELONA: Generation = made("barcelona", 2008, 65, 4);
+const SHANGHAI: Generation = made("shanghai", 2009, 45, 4);
+const ISTANBUL: Generation = made("istanbul", 2009, 45, 6);
+const MAGNY_COURS: Generation = made("magny_cours", 2010, 45, 12);
+const BULLDOZER: Generation = made("bulldozer", 2011, 32, 16);
+const PILEDRIVER: Generation = made("piledriver", 2012, 32, 16);
+const ZEN: Generation = made("zen", 2017, 14, 32);
+const ZEN_2: Generation = made("zen_2", 2019, 7, 48);
+const ZEN_3: Generation = made("zen_3", 2021, 7, 48);
+const ZEN_4: Generation = made("zen_4", 2023, 5, 96);
+const ZEN_4C: Generation = made("zen_4c", 2023, 5, 96);
+const ZEN_5: Generation = made("zen_5", 2024, 4, 96);
+const NEOVERSE_N1: Generation = made("neoverse_n1", 2021, 7, 64);
+const NEOVERSE_V1: Generation = made("neoverse_v1", 2022, 5, 64);
+const NEOVERSE_V2: Generation = made("neoverse_v2", 2023, 4, 96);
+const CORTEX: Generation = made("cortex", 2016, 16, 4);
 
 /// The generations that cloud hosts run on today, by vendor: what a guest may be on when its host hides its name.
 pub(super) const HOSTS: [(Vendor, &[Generation]); 3] = [
@@ -146,11 +160,35 @@ impl<'a> Name<'a> {
         &self.digits[..2]
     }
 
+    fn rank(&self) -> f64 {
+        match self.digits.len() {
+            4 | 5 => rank(&self.digits[self.digits.len() - 2..]),
+            _ => 0.0,
+        }
+    }
+
+    fn tier(&self) -> f64 {
+        let letter = self.suffix.is_empty() && self.prefix == "x";
+        match () {
+            () if self.has("platinum") => 0.3,
+            () if self.has("gold") && self.digit(0) == b'5' => -0.4,
+            () if self.has("silver") || self.has("bronze") => -0.7,
+            () if letter => 0.6,
+            () => 0.0,
+        }
+    }
+
     /// The `2` of `1265lv2`.
     fn version(&self) -> Option<u8> {
         let (_, version) = self.suffix.rsplit_once('v')?;
         version.bytes().next()
     }
+}
+
+/// Two digits as a place from -0.5 to 0.5.
+fn rank(two: &str) -> f64 {
+    two.parse::<u8>()
+        .map_or(0.0, |rank| f64::from(rank) / 100.0 - 0.5)
 }
 
 fn digits(word: &str) -> Option<&str> {
@@ -160,14 +198,25 @@ fn digits(word: &str) -> Option<&str> {
 
 fn intel(name: &Name<'_>) -> Option<Processor> {
     let processor = |generation, low_power, entry| {
+        let tier = if low_power { LOW_POWER } else { name.tier() };
         Some(Processor {
             vendor: Vendor::Intel,
             generation,
             low_power,
             entry,
+            rank: name.rank(),
+            tier,
         })
     };
     let low = name.suffix.starts_with('l');
+    if name.has("pentium") || name.has("celeron") {
+        let generation = if name.digits.len() == 3 {
+            NETBURST
+        } else {
+            core_i(name)?
+        };
+        return processor(generation, false, true);
+    }
     if name.has("e3") {
         return processor(entry_xeon(name.version()), low, true);
     }
@@ -190,10 +239,10 @@ fn intel(name: &Name<'_>) -> Option<Processor> {
     }
     if name.has("e") {
         let generation = match name.digit(1) {
-            b'1' => made(2018, 14, 6),
-            b'2' => made(2019, 14, 8),
-            b'3' => made(2021, 14, 8),
-            _ => made(2023, 10, 8),
+            b'1' => made("coffee_lake", 2018, 14, 6),
+            b'2' => made("coffee_lake", 2019, 14, 8),
+            b'3' => made("rocket_lake", 2021, 14, 8),
+            _ => made("raptor_lake", 2023, 10, 8),
         };
         return processor(generation, false, true);
     }
@@ -201,17 +250,9 @@ fn intel(name: &Name<'_>) -> Option<Processor> {
         let generation = match name.series() {
             "15" | "16" => BROADWELL,
             "21" => SKYLAKE,
-            _ => made(2022, 10, 16),
+            _ => made("ice_lake", 2022, 10, 16),
         };
         return processor(generation, true, false);
-    }
-    if name.has("pentium") || name.has("celeron") {
-        let generation = if name.digits.len() == 3 {
-            NETBURST
-        } else {
-            core_i(name)?
-        };
-        return processor(generation, false, true);
     }
     let tiered = ["platinum", "gold", "silver", "bronze", "max", "w"];
     let unnamed_tier = name.prefix.is_empty() && matches!(name.digit(0), b'8' | b'9');
@@ -249,12 +290,12 @@ fn scalable(name: &Name<'_>) -> Option<Generation> {
 
 fn entry_xeon(version: Option<u8>) -> Generation {
     match version {
-        None => made(2011, 32, 4),
-        Some(b'2') => made(2012, 22, 4),
-        Some(b'3') => made(2013, 22, 4),
-        Some(b'4') => made(2015, 14, 4),
-        Some(b'5') => made(2015, 14, 4),
-        Some(_) => made(2017, 14, 4),
+        None => made("sandy_bridge", 2011, 32, 4),
+        Some(b'2') => made("ivy_bridge", 2012, 22, 4),
+        Some(b'3') => made("haswell", 2013, 22, 4),
+        Some(b'4') => made("broadwell", 2015, 14, 4),
+        Some(b'5') => made("skylake_client", 2015, 14, 4),
+        Some(_) => made("kaby_lake", 2017, 14, 4),
     }
 }
 
@@ -268,17 +309,17 @@ fn core_i(name: &Name<'_>) -> Option<Generation> {
         _ => return None,
     };
     Some(match generation {
-        1 => made(2010, 32, 2),
-        2 => made(2011, 32, 4),
-        3 => made(2012, 22, 4),
-        4 => made(2013, 22, 4),
-        5 | 6 => made(2015, 14, 4),
-        7 => made(2017, 14, 4),
-        8 => made(2018, 14, 6),
-        9 => made(2019, 14, 8),
-        10 | 11 => made(2021, 14, 8),
-        12..=14 => made(2022, 10, 12),
-        _ => made(2024, 5, 14),
+        1 => made("westmere", 2010, 32, 2),
+        2 => made("sandy_bridge", 2011, 32, 4),
+        3 => made("ivy_bridge", 2012, 22, 4),
+        4 => made("haswell", 2013, 22, 4),
+        5 | 6 => made("skylake_client", 2015, 14, 4),
+        7 => made("kaby_lake", 2017, 14, 4),
+        8 => made("coffee_lake", 2018, 14, 6),
+        9 => made("coffee_lake", 2019, 14, 8),
+        10 | 11 => made("rocket_lake", 2021, 14, 8),
+        12..=14 => made("raptor_lake", 2022, 10, 12),
+        _ => made("meteor_lake", 2024, 5, 14),
     })
 }
 
@@ -290,12 +331,12 @@ fn amd(name: &Name<'_>) -> Option<Processor> {
         low_power = name.suffix.starts_with(['u', 'h']);
         entry = !name.has("threadripper");
         match name.digit(0) {
-            b'1' => made(2017, 14, 8),
-            b'2' => made(2018, 14, 8),
-            b'3' => made(2019, 7, 8),
-            b'4' | b'5' => made(2020, 7, 8),
-            b'6' | b'7' => made(2022, 5, 8),
-            _ => made(2024, 4, 8),
+            b'1' => made("zen", 2017, 14, 8),
+            b'2' => made("zen", 2018, 14, 8),
+            b'3' => made("zen_2", 2019, 7, 8),
+            b'4' | b'5' => made("zen_3", 2020, 7, 8),
+            b'6' | b'7' => made("zen_4", 2022, 5, 8),
+            _ => made("zen_5", 2024, 4, 8),
         }
     } else if name.has("opteron") {
         match name.series() {
@@ -308,20 +349,33 @@ fn amd(name: &Name<'_>) -> Option<Processor> {
             _ => PILEDRIVER,
         }
     } else {
+        if name.digits.len() != 4 {
+            return None;
+        }
         low_power = name.suffix.ends_with("pn");
         match name.digit(3) {
             b'1' => ZEN,
             b'2' => ZEN_2,
             b'3' => ZEN_3,
+            b'4' if name.digit(0) == b'8' || name.digits.starts_with("97") => ZEN_4C,
             b'4' => ZEN_4,
             _ => ZEN_5,
         }
+    };
+    let tier = if low_power { LOW_POWER } else { 0.0 };
+    // A Zen server's number is series, two digits of rank, generation; an Opteron's ends with its rank.
+    let rank = if name.has("epyc") {
+        rank(&name.digits[1..3])
+    } else {
+        name.rank()
     };
     Some(Processor {
         vendor: Vendor::Amd,
         generation,
         low_power,
         entry,
+        rank,
+        tier,
     })
 }
 
@@ -333,11 +387,14 @@ fn arm(processor: &str) -> Processor {
         p if p.contains("v2") || p.contains("graviton4") => NEOVERSE_V2,
         _ => NEOVERSE_N1,
     };
+    let tier = if small { LOW_POWER } else { 0.0 };
     Processor {
         vendor: Vendor::Arm,
         generation,
         low_power: small,
         entry: small,
+        rank: 0.0,
+        tier,
     }
 }
 
@@ -359,24 +416,39 @@ mod tests {
             ("intel_xeon_e5_2686v4", BROADWELL, false, false),
             ("intel_xeon_e7_8870", WESTMERE, false, false),
             ("intel_xeon_e7_4850v2", IVY_BRIDGE, false, false),
-            ("intel_xeon_e3_1265lv3", made(2013, 22, 4), true, true),
-            ("intel_xeon_e_2388g", made(2021, 14, 8), false, true),
+            (
+                "intel_xeon_e3_1265lv3",
+                made("haswell", 2013, 22, 4),
+                true,
+                true,
+            ),
+            (
+                "intel_xeon_e_2388g",
+                made("rocket_lake", 2021, 14, 8),
+                false,
+                true,
+            ),
             ("intel_xeon_platinum_8259cl", CASCADE_LAKE, false, false),
             ("intel_xeon_platinum_8380hl", COOPER_LAKE, false, false),
             ("intel_xeon_platinum_8488c", SAPPHIRE_RAPIDS, false, false),
             ("intel_xeon_gold_6338n", ICE_LAKE, true, false),
             ("intel_xeon_8592+", EMERALD_RAPIDS, false, false),
             ("intel_xeon_6980p", GRANITE_RAPIDS, false, false),
-            ("intel_core_i7_8650u", made(2018, 14, 6), true, true),
+            (
+                "intel_core_i7_8650u",
+                made("coffee_lake", 2018, 14, 6),
+                true,
+                true,
+            ),
             (
                 "11th_gen_intel_core_i7_1185g7",
-                made(2021, 14, 8),
+                made("rocket_lake", 2021, 14, 8),
                 true,
                 true,
             ),
             (
                 "13th_gen_intel_core_i9_13900k",
-                made(2022, 10, 12),
+                made("raptor_lake", 2022, 10, 12),
                 false,
                 true,
             ),
@@ -387,9 +459,14 @@ mod tests {
             ("amd_epyc_7742", ZEN_2, false, false),
             ("amd_epyc_7742_64_core", ZEN_2, false, false),
             ("amd_epyc_7601_dell_sku", ZEN, false, false),
-            ("amd_epyc_8324pn", ZEN_4, true, false),
-            ("amd_epyc_9754", ZEN_4, false, false),
-            ("amd_ryzen_7_5800x_8_core", made(2020, 7, 8), false, true),
+            ("amd_epyc_8324pn", ZEN_4C, true, false),
+            ("amd_epyc_9754", ZEN_4C, false, false),
+            (
+                "amd_ryzen_7_5800x_8_core",
+                made("zen_3", 2020, 7, 8),
+                false,
+                true,
+            ),
         ] {
             let found = parse(name).unwrap_or_else(|| panic!("{name}"));
             assert_eq!(found.generation, generation, "{name}");
@@ -399,6 +476,25 @@ mod tests {
             parse("ampere_altra_max_m128_30").map(|p| p.generation),
             Some(NEOVERSE_N1)
         );
+    }
+
+    #[test]
+    fn numbers_and_letters_tell_rank_and_tier() {
+        for (name, rank, tier) in [
+            ("intel_xeon_x5670", 0.2, 0.6),
+            ("intel_xeon_l5420", -0.3, -1.0),
+            ("intel_xeon_gold_5218", -0.32, -0.4),
+            ("intel_xeon_platinum_8280l", 0.3, 0.3),
+            ("amd_epyc_7742", 0.24, 0.0),
+            ("amd_opteron_6174", 0.24, 0.0),
+            ("ampere_altra_q64_30", 0.0, 0.0),
+        ] {
+            let found = parse(name).unwrap_or_else(|| panic!("{name}"));
+            assert!(
+                (found.rank - rank).abs() < 1e-9 && (found.tier - tier).abs() < 1e-9,
+                "{name}: {found:?}"
+            );
+        }
     }
 
     #[test]

@@ -6,12 +6,14 @@
 mod boost;
 mod curve_fit;
 mod data;
+pub mod defaults;
 mod ensemble;
 mod extract;
 mod fit;
 mod forest;
 mod grow;
 mod isolate;
+mod kernel;
 mod linear;
 mod progress;
 mod prometheus;
