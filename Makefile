@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 ARGS    ?=
+SHARED  := $(or $(KEPLER_SHARED),$(CURDIR)/../shared)
 VENV    := $(CURDIR)/.venv
 BIN     := $(VENV)/bin
 PYTEST  := $(VENV)/.ready
@@ -50,8 +51,16 @@ fmt: $(PYTEST) $(NODE) ## write the formats that lint asks for
 doc: ## the reference of the core, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features -p kepler-core
 
-bench: ## every figure of the README (takes a while; best on an idle machine)
+bench: $(PYTEST) ## every figure of the README (takes a while; best on an idle machine, as root)
+	cargo build --release -p kepler-exporter -p kepler-benches
 	cargo bench -p kepler-benches
+	for figure in cost sampling exporter short prometheus; do $(BIN)/python benches/figures.py $$figure; done
+
+models: ## train the embedded models anew, bit for bit the same
+	KEPLER_SHARED="$(SHARED)" cargo run --release -p kepler-core --features train --example models
+
+eval: ## how far off trained models are, on rows that they had not seen
+	cargo run --release -p kepler-benches --bin eval -- "$(SHARED)/data"
 
 bpf: ## rebuild the checked-in kernel object (clang 19)
 	$(MAKE) -C kepler-core/bpf
@@ -79,4 +88,4 @@ $(PYTEST): kepler-py/requirements.txt
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-python test-node lint fmt doc bench bpf bpf-check test-kernels wheels npm tools
+.PHONY: help run test test-rust test-python test-node lint fmt doc bench models eval bpf bpf-check test-kernels wheels npm tools

@@ -29,3 +29,14 @@ export interface Monitor {
   /** Samples again and again, until the loop is left or the signal is given. */
   stream(options?: StreamOptions): AsyncGenerator<Snapshot, void, void>
 }
+
+/** How a model is trained and judged, who is told, and what stops it. */
+export interface TrainOptions extends TrainingOptions {
+  /** Called with the share that is done, from 0 to 1, and what is being done. */
+  onProgress?: (done: number, stage: string) => void
+  /** Stops the training, which then rejects with the code `Cancelled`. */
+  signal?: AbortSignal
+}
+
+/** Trains a power model on measured rows or on a CSV file. Its errors and intervals come from cross-validation. */
+export declare function train(data: string | TrainingRows, options?: TrainOptions): Promise<PowerModel>

@@ -30,6 +30,17 @@ export interface Monitor {
   stream(options?: StreamOptions): AsyncGenerator<Snapshot, void, void>
 }
 
+/** How a model is trained and judged, who is told, and what stops it. */
+export interface TrainOptions extends TrainingOptions {
+  /** Called with the share that is done, from 0 to 1, and what is being done. */
+  onProgress?: (done: number, stage: string) => void
+  /** Stops the training, which then rejects with the code `Cancelled`. */
+  signal?: AbortSignal
+}
+
+/** Trains a power model on measured rows or on a CSV file. Its errors and intervals come from cross-validation. */
+export declare function train(data: string | TrainingRows, options?: TrainOptions): Promise<PowerModel>
+
 /** A block of code that is being measured. */
 export declare class Block {
   /** What was used since the block began. May be asked again. */
@@ -136,6 +147,14 @@ export declare class Snapshot {
   get cost(): SampleCost
   /** Tasks seen, exit records received and lost, and steps refused, since the monitor started. */
   get stats(): Record<string, number>
+}
+
+/** Tells a training to stop. */
+export declare class Stop {
+  /** Nothing is stopped yet. */
+  constructor()
+  /** The training ends with the kind `Cancelled`. */
+  stop(): void
 }
 
 /** One container, the processes that ended included. */
@@ -501,6 +520,40 @@ export interface Sources {
   notes: Array<Note>
   /** The same as text for people, a line a part. */
   report: string
+}
+
+/** How a model is trained and judged. */
+export interface TrainingOptions {
+  /** `EnsembleTrainer`, the default, or one of the public model database such as `GradientBoostingRegressorTrainer`. */
+  trainer?: string
+  /** The columns of a file to learn from; by default all columns of numbers. */
+  features?: Array<string>
+  /** The model's name. */
+  name?: string
+  /** `AbsPower`, the default, or `DynPower`. */
+  outputType?: 'AbsPower' | 'DynPower'
+  /** The meter that measured the power. */
+  energySource?: string
+  /** Where the rows come from. */
+  source?: string
+  /** How rows are held out to measure the error; by default what the rows allow. An empty list measures none. */
+  splits?: Array<'shuffled-part' | 'shuffled-folds' | 'blocked-folds' | 'machine-out'>
+  /** How many folds; 10 by default. */
+  folds?: number
+  /** The seed of whatever is random. The same seed gives the same model. */
+  seed?: number
+}
+
+/** Measured rows: one array a feature, and one of watts a component. */
+export interface TrainingRows {
+  /** Values by feature; counted things per second. */
+  features: Record<string, Array<number>>
+  /** Measured watts by component: package, core, uncore, dram, platform. */
+  targets: Record<string, Array<number>>
+  /** When each row was measured, in seconds, rising; rows are then held out in blocks of time. */
+  times?: Array<number>
+  /** The number of each row's machine; rows are then held out by whole machines. */
+  machines?: Array<number>
 }
 
 /** The version of the package, the same as that of the Rust crates and the Python package. */

@@ -23,6 +23,18 @@ function measureSync(block, options = {}) {
 
 const measureCommand = async (command, { meter = defaultMeter() } = {}) => meter.measureCommand(command)
 
+async function train(data, { onProgress, signal, ...options } = {}) {
+  const stop = new native.Stop()
+  const abort = () => stop.stop()
+  if (signal?.aborted) abort()
+  signal?.addEventListener('abort', abort)
+  try {
+    return await native._train(data, options, onProgress, stop)
+  } finally {
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
 class Monitor extends native.Monitor {
   async *stream({ intervalMs = 1000, signal } = {}) {
     await this.sample()
@@ -57,5 +69,6 @@ module.exports = {
   measure,
   measureCommand,
   measureSync,
+  train,
   version: native.version,
 }

@@ -11,5 +11,6 @@ export const {
   measure,
   measureCommand,
   measureSync,
+  train,
   version,
 } = kepler

@@ -18,6 +18,7 @@ mod options;
 mod provenance;
 mod registry;
 mod snapshot;
+mod train;
 
 use napi_derive::napi;
 

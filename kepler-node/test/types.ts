@@ -13,6 +13,7 @@ import {
   PowerModel,
   type Predictions,
   type Snapshot,
+  train,
   version,
 } from '../index.js'
 
@@ -39,6 +40,11 @@ export async function everything(): Promise<void> {
     features: model.features,
     machine: found.machine,
   })
+  const trained: PowerModel = await train(
+    { features: { cpu_cycles: [1, 2] }, targets: { package: [3, 4] } },
+    { folds: 2, onProgress: (done: number, stage: string) => void [done, stage] },
+  )
+  void trained
   // @ts-expect-error a scope is one of two words
   measureSync(() => 0, { scope: 'galaxy' })
   void [joules, command.zones.package?.nodeJoules, predictions.watts.package?.[0], chosen?.path]

@@ -1,0 +1,183 @@
+//! Training power models.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kepler_core::model as core;
+use kepler_core::model::train::{Progress, TrainOptions, Trainer, TrainingData, Watch};
+use kepler_core::model::{Component, Split};
+use kepler_core::{Error, Result};
+use napi::bindgen_prelude::{AsyncTask, Either, FnArgs};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+use ndarray::{Array2, ShapeBuilder};
+
+use crate::errors::{Work, promise};
+use crate::model::PowerModel;
+use crate::options::invalid;
+
+/// Measured rows: one array a feature, and one of watts a component.
+#[napi(object)]
+pub struct TrainingRows {
+    /// Values by feature; counted things per second.
+    pub features: BTreeMap<String, Vec<f64>>,
+    /// Measured watts by component: package, core, uncore, dram, platform.
+    pub targets: BTreeMap<String, Vec<f64>>,
+    /// When each row was measured, in seconds, rising; rows are then held out in blocks of time.
+    pub times: Option<Vec<f64>>,
+    /// The number of each row's machine; rows are then held out by whole machines.
+    pub machines: Option<Vec<u32>>,
+}
+
+/// How a model is trained and judged.
+#[napi(object)]
+#[derive(Default)]
+pub struct TrainingOptions {
+    /// `EnsembleTrainer`, the default, or one of the public model database such as `GradientBoostingRegressorTrainer`.
+    pub trainer: Option<String>,
+    /// The columns of a file to learn from; by default all columns of numbers.
+    pub features: Option<Vec<String>>,
+    /// The model's name.
+    pub name: Option<String>,
+    /// `AbsPower`, the default, or `DynPower`.
+    #[napi(ts_type = "'AbsPower' | 'DynPower'")]
+    pub output_type: Option<String>,
+    /// The meter that measured the power.
+    pub energy_source: Option<String>,
+    /// Where the rows come from.
+    pub source: Option<String>,
+    /// How rows are held out to measure the error; by default what the rows allow. An empty list measures none.
+    #[napi(
+        ts_type = "Array<'shuffled-part' | 'shuffled-folds' | 'blocked-folds' | 'machine-out'>"
+    )]
+    pub splits: Option<Vec<String>>,
+    /// How many folds; 10 by default.
+    pub folds: Option<u32>,
+    /// The seed of whatever is random. The same seed gives the same model.
+    pub seed: Option<u32>,
+}
+
+/// Tells a training to stop.
+#[napi]
+#[derive(Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+#[napi]
+impl Stop {
+    /// Nothing is stopped yet.
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The training ends with the kind `Cancelled`.
+    #[napi]
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The share that is done, and what is being done.
+type Told = FnArgs<(f64, String)>;
+/// Who is told how far a training is.
+type Tell = ThreadsafeFunction<Told, (), Told, napi::Status, false, true>;
+
+/// Trains off the event loop; `kepler.train` is the door to it.
+#[napi(js_name = "_train", skip_typescript)]
+pub fn train(
+    data: Either<String, TrainingRows>,
+    options: Option<TrainingOptions>,
+    tell: Option<Tell>,
+    stop: &Stop,
+) -> AsyncTask<Work<PowerModel>> {
+    let stop = stop.0.clone();
+    promise(move || {
+        let wanted = options.unwrap_or_default();
+        let trainer: Trainer = wanted
+            .trainer
+            .as_deref()
+            .unwrap_or("EnsembleTrainer")
+            .parse()?;
+        let data = rows(data, wanted.features.as_deref())?;
+        let mut watch = Watch::new(|now: Progress<'_>| {
+            if let Some(tell) = &tell {
+                tell.call(
+                    (now.done, now.stage.to_owned()).into(),
+                    ThreadsafeFunctionCallMode::NonBlocking,
+                );
+            }
+            if stop.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        core::train::train(trainer, &data, &train_options(wanted)?, &mut watch).map(PowerModel)
+    })
+}
+
+fn rows(data: Either<String, TrainingRows>, features: Option<&[String]>) -> Result<TrainingData> {
+    let given = match data {
+        Either::A(path) => {
+            let data = TrainingData::read_csv(Path::new(&path))?;
+            return features.map_or(Ok(data.clone()), |features| data.with_features(features));
+        }
+        Either::B(given) => given,
+    };
+    let count = given.features.values().next().map_or(0, Vec::len);
+    if given.features.values().any(|column| column.len() != count) {
+        return Err(invalid("features", "the arrays are of different lengths"));
+    }
+    let (names, columns): (Vec<String>, Vec<Vec<f64>>) = given.features.into_iter().unzip();
+    let matrix = Array2::from_shape_vec((count, names.len()).f(), columns.concat());
+    let targets = given
+        .targets
+        .into_iter()
+        .map(|(name, watts)| Ok((name.parse::<Component>()?, watts)));
+    let matrix = matrix.map_err(|error| invalid("features", error))?;
+    let mut data = TrainingData::from_arrays(names, matrix, targets.collect::<Result<_>>()?)?;
+    data.times = given.times.unwrap_or_default();
+    data.machines = given.machines.unwrap_or_default();
+    Ok(data)
+}
+
+fn train_options(wanted: TrainingOptions) -> Result<TrainOptions> {
+    let mut options = TrainOptions::default();
+    options.name = wanted.name.unwrap_or_default();
+    if let Some(output_type) = wanted.output_type {
+        options.output_type = output_type.parse()?;
+    }
+    options.energy_source = wanted
+        .energy_source
+        .map(|source| source.parse())
+        .transpose()?;
+    options.data = wanted.source.unwrap_or_default();
+    options.seed = wanted.seed.unwrap_or_default().into();
+    options.splits = wanted
+        .splits
+        .map(|names| names.iter().map(|name| split(name)).collect())
+        .transpose()?;
+    options.folds = wanted.folds.map_or(options.folds, |folds| folds as usize);
+    Ok(options)
+}
+
+fn split(name: &str) -> Result<Split> {
+    match name {
+        "shuffled-part" => Ok(Split::ShuffledPart),
+        "shuffled-folds" => Ok(Split::ShuffledFolds),
+        "blocked-folds" => Ok(Split::BlockedFolds),
+        "machine-out" => Ok(Split::MachineOut),
+        _ => {
+            let why = format!(
+                "{name} is not shuffled-part, shuffled-folds, blocked-folds or machine-out"
+            );
+            Err(Error::InvalidInput {
+                what: "split".to_owned(),
+                why,
+            })
+        }
+    }
+}
