@@ -57,7 +57,7 @@ bench: $(PYTEST) ## every figure of the README (takes a while; best on an idle m
 	for figure in cost sampling exporter short prometheus; do $(BIN)/python benches/figures.py $$figure; done
 
 models: ## train the embedded models anew, bit for bit the same
-	KEPLER_SHARED="$(SHARED)" cargo run --release -p kepler-core --features train --example models
+	KEPLER_SHARED="$(SHARED)" cargo run --release -p kepler-benches --bin models
 
 eval: ## how far off trained models are, on rows that they had not seen
 	cargo run --release -p kepler-benches --bin eval -- "$(SHARED)/data"
