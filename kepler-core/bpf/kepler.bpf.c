@@ -89,7 +89,8 @@ static __always_inline __u32 local_tgid(struct task_struct *leader)
 	if (!level)
 		return leader->tgid;
 
-	struct pid *pid = leader->thread_pid;
+	/* Read as a plain number: the verifier of 6.1 lets no variable be added to a pointer that it knows. */
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
 	int nr = 0;
 
 	bpf_core_read(&nr, sizeof(nr),

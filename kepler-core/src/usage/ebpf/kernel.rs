@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, Iter};
+use aya::programs::{BtfTracePoint, Iter, ProgramError};
 use aya::{Btf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use crate::error::{Error, Result};
@@ -74,7 +74,7 @@ impl Kernel {
         let mut bpf = loader
             .btf(Some(&btf))
             .allow_unsupported_maps()
-            .verifier_log_level(VerifierLogLevel::DISABLE)
+            .verifier_log_level(VerifierLogLevel::DEBUG)
             .override_global("controller", &controller, true)
             .override_global("hierarchy_id", &hierarchy, true)
             .override_global("ring_half", &half, true)
@@ -263,6 +263,10 @@ pub(super) fn absent(name: &str) -> Error {
 
 /// What the kernel said, found at the bottom of the loader's error.
 pub(super) fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    let what = &match verdict(error) {
+        Some(verdict) => format!("{what} ({verdict})"),
+        None => what.to_owned(),
+    };
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if let Some(source) = inner.downcast_ref::<io::Error>() {
@@ -283,6 +287,20 @@ pub(super) fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> 
         why,
         hint: "use a kernel that has it".into(),
     }
+}
+
+/// The verifier's reason: the last line of its log that is not a statistic.
+fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let Some(ProgramError::LoadError { verifier_log, .. }) = error.downcast_ref() else {
+        return None;
+    };
+    let log = verifier_log.to_string();
+    let reason = log.lines().rev().find(|line| {
+        !line.is_empty()
+            && !line.starts_with("processed ")
+            && !line.starts_with("verification time")
+    })?;
+    Some(reason.chars().take(200).collect())
 }
 
 pub(super) fn kernel_error(what: &str, source: io::Error) -> Error {

@@ -1,0 +1,141 @@
+//! The eBPF source on whatever kernel this runs on. As an ordinary program it checks the kernel at hand; as the first process
+//! of a machine it mounts what it needs and powers off at the end, so that one static binary is all that a kernel needs.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+#![expect(clippy::print_stdout, reason = "its report is what it prints")]
+
+use std::collections::HashMap;
+use std::process::{Child, Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use kepler_core::usage::ebpf::{Ebpf, Options};
+use kepler_core::usage::{Counter, Usage, UsageSource};
+use kepler_core::{ErrorKind, Host};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (Some("spin"), Some(milliseconds)) => {
+            spin(milliseconds.parse().unwrap());
+            ExitCode::SUCCESS
+        }
+        // A test runner that asks for the list of tests.
+        (Some("--list"), _) => ExitCode::SUCCESS,
+        _ if std::process::id() == 1 => as_init(),
+        _ => check(),
+    }
+}
+
+fn check() -> ExitCode {
+    let release = Host::default().text("/proc/sys/kernel/osrelease").unwrap();
+    let mut options = Options::default();
+    options.counters = Counter::ALL.into_iter().collect();
+    options.stand_ins = true;
+    let mut source = match Ebpf::open(&Host::default(), &options) {
+        Ok(source) => source,
+        Err(error)
+            if error.kind() == ErrorKind::PermissionDenied && std::env::var_os("CI").is_none() =>
+        {
+            println!("skipped: {error}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    println!("kernel {}", release.trim());
+    for note in source.notes() {
+        println!("  {note}");
+    }
+    let mut usage = Usage::default();
+    source.sample(Host::since_boot(), &mut usage).unwrap();
+    let short = share(&mut source, &mut usage, 60, 20);
+    let busy = share(&mut source, &mut usage, 1, 3000);
+    println!("  short lives {short:.4}, a busy process {busy:.4} of getrusage");
+    assert!((0.99..1.01).contains(&short), "{short}");
+    assert!((0.995..1.005).contains(&busy), "{busy}");
+    println!("PASS");
+    ExitCode::SUCCESS
+}
+
+/// CPU time in records of `count` processes of so many milliseconds, of what `getrusage` says of them.
+#[expect(clippy::cast_precision_loss, reason = "some seconds in nanoseconds")]
+fn share(source: &mut Ebpf, usage: &mut Usage, count: usize, milliseconds: u32) -> f64 {
+    let mut truth = HashMap::new();
+    for _ in 0..count {
+        let child = Command::new("/proc/self/exe")
+            .args(["spin", &milliseconds.to_string()])
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        truth.insert(pid, wait(&child));
+    }
+    let mut seen = 0;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        std::thread::sleep(Duration::from_millis(250));
+        source.sample(Host::since_boot(), usage).unwrap();
+        let mine = usage
+            .processes
+            .iter()
+            .filter(|p| truth.contains_key(&p.process.key.pid));
+        seen += mine.map(|p| p.delta.cpu_ns).sum::<u64>();
+    }
+    seen as f64 / truth.values().sum::<u64>() as f64
+}
+
+fn spin(milliseconds: u64) {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(milliseconds) {
+        std::hint::black_box(0);
+    }
+}
+
+/// CPU time of a child in nanoseconds, by `getrusage`.
+#[expect(unsafe_code, reason = "std has no wait4")]
+fn wait(child: &Child) -> u64 {
+    let pid = libc::pid_t::try_from(child.id()).unwrap();
+    // SAFETY: the child was not waited for; all zeros is a valid rusage that the call fills.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let mut status = 0;
+        assert_eq!(libc::wait4(pid, &raw mut status, 0, &raw mut usage), pid);
+        usage
+    };
+    [usage.ru_utime, usage.ru_stime]
+        .iter()
+        .map(|t| u64::try_from(t.tv_sec * 1_000_000_000 + t.tv_usec * 1000).unwrap())
+        .sum()
+}
+
+/// Mounts, checks, powers off. A panic of the first process would stop the machine with no word of it.
+#[expect(unsafe_code, reason = "std can neither mount nor power off")]
+fn as_init() -> ExitCode {
+    for (kind, place) in [
+        (c"proc", c"/proc"),
+        (c"sysfs", c"/sys"),
+        (c"cgroup2", c"/sys/fs/cgroup"),
+    ] {
+        // SAFETY: the strings end in NUL and outlive the calls.
+        unsafe {
+            libc::mkdir(place.as_ptr(), 0o755);
+            libc::mount(
+                kind.as_ptr(),
+                place.as_ptr(),
+                kind.as_ptr(),
+                0,
+                std::ptr::null(),
+            );
+        }
+    }
+    if std::panic::catch_unwind(check).is_err() {
+        println!("FAIL");
+    }
+    // SAFETY: no pointers.
+    unsafe {
+        libc::sync();
+        libc::reboot(libc::RB_POWER_OFF);
+    }
+    ExitCode::FAILURE
+}
