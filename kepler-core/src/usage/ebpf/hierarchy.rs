@@ -30,7 +30,9 @@ pub(super) struct Tree {
 }
 
 impl Hierarchy {
-    const ALL: [Self; 4] = [Self::Unified, Self::Cpu, Self::Memory, Self::Pids];
+    /// In the order of choice: on hosts of version 1 and on hybrid ones every runtime makes a container's groups where the
+    /// controllers are, and the unified tree beside them may know nothing but units, or nothing at all.
+    const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Pids, Self::Unified];
 
     /// How the kernel side knows it.
     pub(super) fn number(self) -> u32 {
@@ -49,8 +51,7 @@ impl Hierarchy {
 }
 
 impl Tree {
-    /// The hierarchy `wanted`, or else the first in which there is a group below the root: on hosts of version 1 and on
-    /// hybrid ones the unified hierarchy may name nothing.
+    /// The hierarchy `wanted`, or else the first of [`Hierarchy::ALL`] that is mounted.
     pub(super) fn choose(host: &Host, wanted: Option<Hierarchy>) -> Self {
         let own = host.text(host.proc("self/cgroup")).unwrap_or_default();
         let mounts = host.text(host.proc("self/mountinfo")).unwrap_or_default();
@@ -59,11 +60,6 @@ impl Tree {
             .filter(|hierarchy| wanted.is_none_or(|wanted| wanted == *hierarchy))
             .filter_map(|hierarchy| Self::find(host, hierarchy, &own, &mounts))
             .collect();
-        let names_something = |tree: &Self| {
-            let folders = tree.folder.as_ref().map(|folder| host.folders(folder));
-            matches!(folders, Some(Ok(names)) if !names.is_empty())
-        };
-        let chosen = trees.iter().position(names_something).unwrap_or(0);
         if trees.is_empty() {
             return Self {
                 hierarchy: Hierarchy::Unified,
@@ -72,7 +68,8 @@ impl Tree {
                 prefix: String::new(),
             };
         }
-        trees.swap_remove(chosen)
+        let mounted = trees.iter().position(|tree| tree.folder.is_some());
+        trees.swap_remove(mounted.unwrap_or(trees.len() - 1))
     }
 
     fn find(host: &Host, hierarchy: Hierarchy, own: &str, mounts: &str) -> Option<Self> {

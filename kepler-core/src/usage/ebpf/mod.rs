@@ -37,8 +37,8 @@ pub struct Options {
     /// Bytes of the ring that holds exit records between two samples, rounded up to a power of two of at least a page. A
     /// record takes 128 bytes; what finds no room keeps its time and its cgroup, and loses its name.
     pub ring_bytes: u32,
-    /// The hierarchy that names containers; `None` chooses the unified one, or where that names nothing `cpu`, `memory` or
-    /// `pids`.
+    /// The hierarchy that names containers; `None` chooses `cpu`, `memory` or `pids` of version 1 where one is mounted, else
+    /// the unified one.
     pub hierarchy: Option<Hierarchy>,
     /// Count software events in place of hardware ones, for tests and benches on machines without a PMU: nanoseconds of CPU
     /// clock as cycles, of task clock as instructions, page faults as cache misses.
