@@ -70,7 +70,8 @@ fn virtualbox(command: &str) -> Option<Found<'_>> {
 
 /// VMware: the command ends in the path of the machine's `.vmx` file.
 fn vmx_name(command: &str) -> Option<&str> {
-    command.rsplit('/').next()?.strip_suffix(".vmx")
+    let name = command.rsplit('/').next()?.strip_suffix(".vmx")?;
+    (!name.is_empty()).then_some(name)
 }
 
 /// The first word after the option `name`, written with one or two dashes and a space or `=`.
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(value("x -name -uuid u", "name"), None);
         assert_eq!(value("x --id=7", "id"), Some("7"));
         assert_eq!(property("guest=,a=b", "guest"), None);
+        assert_eq!(vmx_name("vmware-vmx -s /vm/.vmx"), None);
     }
 
     proptest! {
