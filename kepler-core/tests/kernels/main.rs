@@ -8,7 +8,7 @@
 #![expect(clippy::print_stdout, reason = "its report is what it prints")]
 
 use std::collections::HashMap;
-use std::process::{Child, Command, ExitCode};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use kepler_core::usage::ebpf::{Ebpf, Options};
@@ -64,12 +64,8 @@ fn check() -> ExitCode {
 fn share(source: &mut Ebpf, usage: &mut Usage, count: usize, milliseconds: u32) -> f64 {
     let mut truth = HashMap::new();
     for _ in 0..count {
-        let child = Command::new("/proc/self/exe")
-            .args(["spin", &milliseconds.to_string()])
-            .spawn()
-            .unwrap();
-        let pid = child.id();
-        truth.insert(pid, wait(&child));
+        let (pid, cpu_ns) = run(milliseconds);
+        truth.insert(pid, cpu_ns);
     }
     let mut seen = 0;
     let start = Instant::now();
@@ -92,9 +88,14 @@ fn spin(milliseconds: u64) {
     }
 }
 
-/// CPU time of a child in nanoseconds, by `getrusage`.
+/// Pid and CPU time in nanoseconds, by `getrusage`, of a process that works for so long.
 #[expect(unsafe_code, reason = "std has no wait4")]
-fn wait(child: &Child) -> u64 {
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
+fn run(milliseconds: u32) -> (u32, u64) {
+    let child = Command::new("/proc/self/exe")
+        .args(["spin", &milliseconds.to_string()])
+        .spawn()
+        .unwrap();
     let pid = libc::pid_t::try_from(child.id()).unwrap();
     // SAFETY: the child was not waited for; all zeros is a valid rusage that the call fills.
     let usage = unsafe {
@@ -103,10 +104,11 @@ fn wait(child: &Child) -> u64 {
         assert_eq!(libc::wait4(pid, &raw mut status, 0, &raw mut usage), pid);
         usage
     };
-    [usage.ru_utime, usage.ru_stime]
+    let times = [usage.ru_utime, usage.ru_stime];
+    let cpu_ns = times
         .iter()
-        .map(|t| u64::try_from(t.tv_sec * 1_000_000_000 + t.tv_usec * 1000).unwrap())
-        .sum()
+        .map(|t| u64::try_from(t.tv_sec * 1_000_000_000 + t.tv_usec * 1000).unwrap());
+    (child.id(), cpu_ns.sum())
 }
 
 /// Mounts, checks, powers off. A panic of the first process would stop the machine with no word of it.
