@@ -43,5 +43,7 @@ mod train;
 #[cfg(feature = "train")]
 mod train_extract;
 #[cfg(feature = "train")]
+mod train_reference;
+#[cfg(feature = "train")]
 mod train_trees;
 mod workload;

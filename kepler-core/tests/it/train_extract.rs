@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use kepler_core::ErrorKind;
 use kepler_core::model::train::{Extraction, IdleProfile, Isolation, PrometheusDump, TrainingData};
 use kepler_core::model::{
     Component, EnergySourceName, Estimator, FeatureGroup, FeatureSpec, ModelFile, OutputType,
     PowerModel,
 };
+use kepler_core::{ErrorKind, Host};
 
 use crate::shared::folder;
 
@@ -17,7 +17,7 @@ const GROUPS: [FeatureGroup; 2] = [FeatureGroup::CounterOnly, FeatureGroup::BpfO
 
 fn dump(shared: &Path) -> PrometheusDump {
     let path = shared.join("data/prometheus/idle.json");
-    PrometheusDump::from_json(&std::fs::read(path).unwrap(), "idle.json").unwrap()
+    PrometheusDump::from_json(Host::default().text(path).unwrap().as_bytes(), "idle.json").unwrap()
 }
 
 /// The older software's way: joules over the mean time between samples.
@@ -95,7 +95,7 @@ fn containers_agree_with_the_older_software() {
         for group in GROUPS {
             let activity = as_before(source, group).run(&dump).unwrap();
             let path = format!("conformance/extract/extract_{source}_{group}_dyn.csv");
-            let text = std::fs::read_to_string(shared.join(path)).unwrap();
+            let text = Host::default().text(shared.join(path)).unwrap();
             let mut theirs = BTreeMap::new();
             for line in text.lines().skip(1) {
                 let mut cells = line.split(',');

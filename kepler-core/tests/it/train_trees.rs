@@ -1,5 +1,7 @@
 //! Tree growers: what they can learn, what they promise.
 
+#![expect(clippy::float_cmp, reason = "these sums are exact")]
+
 use std::ops::ControlFlow;
 
 use kepler_core::ErrorKind;

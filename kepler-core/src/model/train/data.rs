@@ -199,6 +199,32 @@ impl TrainingData {
         data
     }
 
+    /// The rows of several machines, one after the other, each under its number. Rows have features and targets in common,
+    /// and no times: they are not one series.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a feature, and [`Error::InvalidInput`] for a target, that another machine does not have.
+    pub fn of_machines(parts: &[(u32, Self)]) -> Result<Self> {
+        let features = parts.first().map_or(&[][..], |(_, first)| &first.features);
+        let mut all = Self {
+            features: features.to_vec(),
+            rows: Array2::zeros((0, features.len())),
+            ..Self::default()
+        };
+        for (machine, part) in parts {
+            let part = part.with_features(features)?;
+            for (component, watts) in part.targets {
+                all.targets.entry(component).or_default().extend(watts);
+            }
+            all.machines.extend(vec![*machine; part.rows.nrows()]);
+            all.rows
+                .append(Axis(0), part.rows.view())
+                .map_err(|e| Error::invalid("rows", e.to_string()))?;
+        }
+        all.check()?;
+        Ok(all)
+    }
+
     /// Some of the rows, in the order given. Numbers beyond the last row are left out.
     pub fn at(&self, rows: &[usize]) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|r| *r < self.len()).collect();

@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, Axis};
 
 use super::boost::Boosting;
 use super::forest::{Forest, Loss};
-use super::grow::{Splits, TreeShape};
+use super::grow::{Splits, TreeShape, share_of};
 use super::progress::Watch;
 use crate::error::{Error, Result};
 use crate::model::columns::{BLOCK, Columns};
@@ -102,12 +102,7 @@ impl Kind {
         (share, seed): (f64, u64),
         watch: &mut Watch<'_>,
     ) -> Result<Estimator> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "small and positive"
-        )]
-        let trees = |count: u8| (f64::from(count) * share).ceil() as usize;
+        let trees = |count| share_of(count, share);
         let forest = |splits, min_leaf, loss, row_share| Forest {
             trees: trees(60),
             shape: TreeShape {
@@ -125,8 +120,11 @@ impl Kind {
         };
         match self {
             Self::LogForest => {
-                // A watt under nothing: power above idle may be 0.
-                let logs: Vec<f64> = target.iter().map(|t| t.max(FLOOR).ln()).collect();
+                // A row of next to no power (idle taken off, or a meter that stood still) must not outweigh all others.
+                let mut sorted = target.to_vec();
+                sorted.sort_by(f64::total_cmp);
+                let floor = (FLOOR * sorted[sorted.len() / 2]).max(FLOOR);
+                let logs: Vec<f64> = target.iter().map(|t| t.max(floor).ln()).collect();
                 let of = grow(&forest(Splits::Random, 1, Loss::Squared, 1.0), &logs)?;
                 Ok(Estimator::Exp { of: Box::new(of) })
             }
@@ -152,7 +150,7 @@ impl Kind {
     }
 }
 
-/// Watts below which the logarithm of power is not followed.
+/// The share of the median power below which its logarithm is not followed; and as watts, at least.
 const FLOOR: f64 = 0.1;
 /// Folds that rows are held out in to choose the blend, and the short blocks that each is made of: long enough not to
 /// reward remembering neighbours, short enough that what was held out is not all of its kind.

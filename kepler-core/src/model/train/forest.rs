@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use super::boost::checked_weights;
-use super::grow::{Aim, Splits, TreeRows, TreeShape, grow, weighted_median};
+use super::grow::{Aim, Splits, TreeRows, TreeShape, grow, share_of, weighted_median};
 use super::progress::Watch;
 use super::rng::Rng;
 use crate::error::{Error, Result};
@@ -119,7 +119,7 @@ impl Forest {
 pub(super) fn draw(rows: usize, share: f64, rng: &mut Rng) -> Vec<u32> {
     let mut all: Vec<u32> = (0..rows).filter_map(|r| u32::try_from(r).ok()).collect();
     if share < 1.0 {
-        let count = ((rows as f64 * share).round() as usize).clamp(1, rows);
+        let count = share_of(rows, share);
         rng.choose_front(&mut all, count);
         all.truncate(count);
     }

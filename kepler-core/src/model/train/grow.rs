@@ -53,7 +53,8 @@ impl TreeShape {
                 format!("{} signs for {features} features", self.monotone.len()),
             ));
         }
-        if !(self.feature_share > 0.0 && self.feature_share <= 1.0) || !(self.shrink >= 0.0) {
+        let sensible = self.feature_share > 0.0 && self.feature_share <= 1.0 && self.shrink >= 0.0;
+        if !sensible {
             return Err(Error::invalid(
                 "tree shape",
                 "feature_share must be in (0, 1] and shrink not negative",
@@ -86,7 +87,7 @@ impl TreeRows {
         let columns: Vec<Vec<f32>> = rows
             .columns()
             .into_iter()
-            .map(|column| column.iter().map(|v| *v as f32).collect())
+            .map(|column| column.iter().map(|v| single(*v)).collect())
             .collect();
         let sort = |column: &Vec<f32>| {
             let mut order: Vec<u32> = (0..count).collect();
@@ -155,7 +156,7 @@ pub(super) fn grow(
         aim,
         shape,
         tried: (0..features).collect(),
-        tries: ((features as f64 * shape.feature_share).round() as usize).clamp(1, features.max(1)),
+        tries: share_of(features, shape.feature_share),
         goes_left: vec![false; rows.rows],
         spare: Vec::with_capacity(sample.len()),
         sample,
@@ -387,7 +388,7 @@ impl Grower<'_> {
         if low >= high {
             return None;
         }
-        let threshold = (f64::from(low) + at * (f64::from(high) - f64::from(low))) as f32;
+        let threshold = single(f64::from(low) + at * (f64::from(high) - f64::from(low)));
         let threshold = if threshold >= high { low } else { threshold };
         let mut left = Sums::default();
         let mut count = 0;
@@ -453,6 +454,25 @@ fn part_stably(rows: &mut [u32], goes_left: &[bool], spare: &mut Vec<u32>) -> us
     }
     rows[count..].copy_from_slice(spare);
     count
+}
+
+/// The precision that trees compare in.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding is what is wanted"
+)]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+/// A share in (0, 1] of some things, at least one of them.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 1 and the count"
+)]
+pub(super) fn share_of(count: usize, share: f64) -> usize {
+    ((count as f64 * share).round() as usize).clamp(1, count.max(1))
 }
 
 /// A threshold half way, so that `low` goes left and `high` goes right.

@@ -14,7 +14,7 @@ const COST: f64 = 1.0;
 const TUBE: f64 = 0.2;
 /// When the steepest pair gains less than this, the search ends.
 const TOLERANCE: f64 = 1e-3;
-/// The kernel of this many rows is kept: 8 bytes a pair.
+/// The kernel of this many rows is kept: 4 bytes a pair, 256 MB.
 const ROW_LIMIT: usize = 8_000;
 
 /// Fits a Gaussian kernel machine; the kernel's sharpness is 1 / (inputs x variance of all inputs).
@@ -72,6 +72,7 @@ fn kernel(z: ArrayView2<'_, f64>, gamma: f64) -> Vec<f32> {
         for j in 0..i {
             let pairs = z.row(i).into_iter().zip(z.row(j));
             let distance: f64 = pairs.map(|(a, b)| (a - b) * (a - b)).sum();
+            #[expect(clippy::cast_possible_truncation, reason = "half the memory")]
             let value = (-gamma * distance).exp() as f32;
             kernel[i * n + j] = value;
             kernel[j * n + i] = value;

@@ -1,6 +1,6 @@
 //! Errors and intervals from rows that a model had not seen, and the leaderboard made of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::data::TrainingData;
@@ -28,6 +28,7 @@ struct Seen {
     measured: f64,
     predicted: f64,
     fold: usize,
+    machine: u32,
 }
 
 impl Validation {
@@ -103,15 +104,18 @@ impl Validation {
         else {
             return Vec::new();
         };
-        let rows = predicted.iter().zip(measured).zip(&self.fold_of);
-        let seen = |((predicted, measured), fold): ((&Option<f64>, &f64), &Option<usize>)| {
+        let seen = |row: usize| {
             Some(Seen {
-                measured: *measured,
-                predicted: (*predicted)?,
-                fold: (*fold)?,
+                measured: measured[row],
+                predicted: predicted[row]?,
+                fold: self.fold_of[row]?,
+                machine: data.machines.get(row).copied().unwrap_or(0),
             })
         };
-        rows.filter_map(seen).collect()
+        let rows = [predicted.len(), measured.len(), self.fold_of.len()];
+        (0..rows.into_iter().min().unwrap_or(0))
+            .filter_map(seen)
+            .collect()
     }
 }
 
@@ -121,28 +125,34 @@ const LEVEL: f64 = 0.9;
 const STEPS: usize = 5;
 const STEP_ROWS: usize = 60;
 
+/// Machines below which the farthest off of them counts, rather than all their rows together: a new machine is one draw
+/// among machines, however many rows each has.
+const FEW_MACHINES: usize = 20;
+
 /// The quantiles of residuals by predicted level.
 fn steps(seen: &[Seen], relative: bool) -> Vec<ResidualStep> {
+    let machines: BTreeSet<u32> = seen.iter().map(|s| s.machine).collect();
+    if relative && machines.len() < FEW_MACHINES {
+        let of = |machine: &u32| step(&of_machine(seen, *machine), relative);
+        let farthest = |a: ResidualStep, b: ResidualStep| ResidualStep {
+            from: a.from.min(b.from),
+            low: a.low.min(b.low),
+            high: a.high.max(b.high),
+        };
+        return machines
+            .iter()
+            .map(of)
+            .reduce(farthest)
+            .into_iter()
+            .collect();
+    }
     let mut seen = seen.to_vec();
     seen.sort_by(|a, b| a.predicted.total_cmp(&b.predicted));
     let count = (seen.len() / STEP_ROWS).clamp(1, STEPS);
-    let step = |number: usize| {
-        let rows = &seen[number * seen.len() / count..(number + 1) * seen.len() / count];
-        let mut off: Vec<f64> = rows
-            .iter()
-            .map(|s| {
-                let unit = if relative { s.predicted.max(1e-9) } else { 1.0 };
-                (s.measured - s.predicted) / unit
-            })
-            .collect();
-        off.sort_by(f64::total_cmp);
-        ResidualStep {
-            from: rows.first().map_or(0.0, |s| s.predicted),
-            low: -quantile(off.iter().rev().map(|o| -o)),
-            high: quantile(off.iter().copied()),
-        }
-    };
-    let mut steps: Vec<ResidualStep> = (0..count).map(step).collect();
+    let part = |number: usize| number * seen.len() / count..(number + 1) * seen.len() / count;
+    let mut steps: Vec<ResidualStep> = (0..count)
+        .map(|number| step(&seen[part(number)], relative))
+        .collect();
     // Equal predictions (leaves) may meet at a border: the later step would never be used alone.
     steps.dedup_by(|later, earlier| {
         let same = later.from <= earlier.from;
@@ -153,6 +163,34 @@ fn steps(seen: &[Seen], relative: bool) -> Vec<ResidualStep> {
         same
     });
     steps
+}
+
+fn of_machine(seen: &[Seen], machine: u32) -> Vec<Seen> {
+    seen.iter()
+        .copied()
+        .filter(|s| s.machine == machine)
+        .collect()
+}
+
+/// The quantiles of some rows' residuals.
+fn step(rows: &[Seen], relative: bool) -> ResidualStep {
+    let mut off: Vec<f64> = rows
+        .iter()
+        .map(|s| {
+            let unit = if relative { s.predicted.max(1e-9) } else { 1.0 };
+            (s.measured - s.predicted) / unit
+        })
+        .collect();
+    off.sort_by(f64::total_cmp);
+    ResidualStep {
+        from: rows
+            .iter()
+            .map(|s| s.predicted)
+            .fold(f64::INFINITY, f64::min)
+            .min(f64::MAX),
+        low: -quantile(off.iter().rev().map(|o| -o)),
+        high: quantile(off.iter().copied()),
+    }
 }
 
 /// The smallest of rising values that a new one stays under with a chance of 95 %, as counted by split conformal
@@ -275,8 +313,8 @@ mod tests {
     #[test]
     fn quantiles_count_the_row_to_come() {
         // n = 39: ceil(40 x 0.95) = 38, so one value stays above.
-        assert_eq!(quantile((1..=39u8).map(f64::from)), 38.0);
+        assert!((quantile((1..=39u8).map(f64::from)) - 38.0).abs() < 1e-12);
         // n = 5: ceil(6 x 0.95) = 6 is beyond the last, which is all there is.
-        assert_eq!(quantile((1..=5u8).map(f64::from)), 5.0);
+        assert!((quantile((1..=5u8).map(f64::from)) - 5.0).abs() < 1e-12);
     }
 }
