@@ -31,6 +31,7 @@ impl NearestNeighbors {
         let count = self.targets.len();
         expect_length("stored numbers", self.rows.len(), count * inputs)?;
         if self.neighbors == 0
+            || inputs == 0
             || self.neighbors > count
             || self.leaf == Some(0)
             || u32::try_from(count).is_err()
@@ -40,20 +41,17 @@ impl NearestNeighbors {
                 format!("{} of {count} stored rows", self.neighbors),
             ));
         }
-        let by_columns =
-            (0..inputs).flat_map(|i| (0..count).map(move |row| self.rows[row * inputs + i]));
         let mut index = Index {
             neighbors: self.neighbors,
-            count,
             inputs,
-            columns: by_columns.collect(),
+            blocks: Vec::new(),
             nodes: Vec::new(),
         };
         // As scikit-learn cuts its tree: levels until a leaf has fewer than twice `leaf` rows.
         let leaf = self.leaf.unwrap_or(count);
         let levels = ((count - 1) / leaf).max(1).ilog2() + 1;
         index.nodes.resize_with((1 << levels) - 1, Node::default);
-        index.cut(0, 0..count);
+        index.cut(0, 0..count, &self.rows);
         Ok(KnnPlan {
             index: Arc::new(index),
             targets: self.targets.clone(),
@@ -74,10 +72,9 @@ pub(super) struct KnnPlan {
 #[derive(Debug, PartialEq)]
 struct Index {
     neighbors: usize,
-    count: usize,
     inputs: usize,
-    /// The stored rows, column by column.
-    columns: Vec<f64>,
+    /// The stored rows of each leaf, a few at a time: the first inputs of those, then their second inputs, and so on.
+    blocks: Vec<[f64; TOGETHER]>,
     /// A full binary tree; the children of `n` are `2 n + 1` and `2 n + 2`.
     nodes: Vec<Node>,
 }
@@ -100,13 +97,16 @@ impl Default for Found {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Node {
-    rows: Range<usize>,
+    /// The number of its first stored row.
+    first: usize,
+    /// Where its rows are, if it is a leaf.
+    blocks: Range<usize>,
     /// The box around the rows: lowest and highest, an input.
     bounds: Vec<(f64, f64)>,
 }
 
-/// Distances worked out at once.
-const CHUNK: usize = 64;
+/// Stored rows whose distances are worked out together.
+const TOGETHER: usize = 8;
 
 /// Up to this many neighbours are kept on the stack, and remembered for other components.
 const REMEMBERED: usize = 8;
@@ -155,6 +155,9 @@ impl KnnPlan {
     }
 }
 
+/// Rows of at most this many inputs live on the stack.
+const STACK_INPUTS: usize = 16;
+
 /// No neighbour yet.
 const FAR: (f64, u32) = (f64::INFINITY, 0);
 
@@ -162,43 +165,67 @@ impl Index {
     /// Fills `kept` with the nearest stored rows of one row.
     fn search(&self, z: &Columns<'_>, row: usize, kept: &mut [(f64, u32)]) {
         kept.fill(FAR);
+        let mut stack = [0.0; STACK_INPUTS];
+        let mut heap = Vec::new();
+        let point = match stack.get_mut(..self.inputs) {
+            Some(point) => point,
+            None => {
+                heap.resize(self.inputs, 0.0);
+                &mut heap
+            }
+        };
+        for (input, z_of_row) in point.iter_mut().enumerate() {
+            *z_of_row = z.column(input)[row];
+        }
         let mut search = Search {
             index: self,
-            z,
-            row,
+            point,
             nearest: Nearest(kept),
         };
         search.visit(0, search.distance_to(0));
     }
 
-    fn cut(&mut self, node: usize, rows: Range<usize>) {
-        let bounds = (0..self.inputs).map(|i| {
-            let values = &self.column(i)[rows.clone()];
-            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-            (
-                low,
-                values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            )
+    /// Fills node `node` and those below it from the stored rows, whose numbers are `range`.
+    fn cut(&mut self, node: usize, range: Range<usize>, stored: &[f64]) {
+        let value = |row: usize, input: usize| stored[row * self.inputs + input];
+        let bounds = (0..self.inputs).map(|input| {
+            let ends = (f64::INFINITY, f64::NEG_INFINITY);
+            range
+                .clone()
+                .map(|row| value(row, input))
+                .fold(ends, |(low, high), v| (low.min(v), high.max(v)))
         });
         let bounds = bounds.collect();
+        let start = self.blocks.len();
         if 2 * node + 2 < self.nodes.len() {
-            let middle = rows.start + rows.len() / 2;
-            self.cut(2 * node + 1, rows.start..middle);
-            self.cut(2 * node + 2, middle..rows.end);
+            let middle = range.start + range.len() / 2;
+            self.cut(2 * node + 1, range.start..middle, stored);
+            self.cut(2 * node + 2, middle..range.end, stored);
+        } else {
+            for first in range.clone().step_by(TOGETHER) {
+                for input in 0..self.inputs {
+                    // Places without a row are infinitely far.
+                    let at = |i: usize| match first + i {
+                        row if row < range.end => stored[row * self.inputs + input],
+                        _ => f64::INFINITY,
+                    };
+                    self.blocks.push(std::array::from_fn(at));
+                }
+            }
         }
-        self.nodes[node] = Node { rows, bounds };
-    }
-
-    fn column(&self, input: usize) -> &[f64] {
-        &self.columns[input * self.count..][..self.count]
+        self.nodes[node] = Node {
+            first: range.start,
+            blocks: start..self.blocks.len(),
+            bounds,
+        };
     }
 }
 
 /// The search of one row.
 struct Search<'a> {
     index: &'a Index,
-    z: &'a Columns<'a>,
-    row: usize,
+    /// The row.
+    point: &'a [f64],
     nearest: Nearest<'a>,
 }
 
@@ -209,7 +236,7 @@ impl Search<'_> {
         }
         let (left, right) = (2 * node + 1, 2 * node + 2);
         if right >= self.index.nodes.len() {
-            return self.scan(self.index.nodes[node].rows.clone());
+            return self.scan(&self.index.nodes[node]);
         }
         let (to_left, to_right) = (self.distance_to(left), self.distance_to(right));
         if to_left <= to_right {
@@ -223,41 +250,35 @@ impl Search<'_> {
 
     /// The squared distance from the row to a node's box; 0 inside.
     fn distance_to(&self, node: usize) -> f64 {
-        let square = |(i, (low, high)): (usize, &(f64, f64))| {
-            let z = self.z.column(i)[self.row];
+        let mut sum = 0.0;
+        for ((low, high), z) in self.index.nodes[node].bounds.iter().zip(self.point) {
             let (below, above) = (low - z, z - high);
             let out = 0.5 * ((below + below.abs()) + (above + above.abs()));
-            out * out
-        };
-        self.index.nodes[node]
-            .bounds
-            .iter()
-            .enumerate()
-            .map(square)
-            .sum()
+            sum += out * out;
+        }
+        sum
     }
 
-    fn scan(&mut self, rows: Range<usize>) {
-        let mut distances = [0.0; CHUNK];
-        for start in rows.clone().step_by(CHUNK) {
-            let end = rows.end.min(start + CHUNK);
-            let distances = &mut distances[..end - start];
-            distances.fill(0.0);
-            for input in 0..self.index.inputs {
-                let z = self.z.column(input)[self.row];
-                for (d, v) in distances
-                    .iter_mut()
-                    .zip(&self.index.column(input)[start..end])
-                {
-                    *d += (z - v) * (z - v);
+    fn scan(&mut self, leaf: &Node) {
+        let blocks = &self.index.blocks[leaf.blocks.clone()];
+        let mut first = leaf.first;
+        for block in blocks.chunks_exact(self.point.len().max(1)) {
+            let mut distances = [0.0; TOGETHER];
+            for (values, z) in block.iter().zip(self.point) {
+                for (distance, v) in distances.iter_mut().zip(values) {
+                    *distance += (z - v) * (z - v);
                 }
             }
-            for (i, distance) in distances.iter().enumerate() {
-                if *distance < self.nearest.farthest() {
-                    self.nearest
-                        .push(*distance, u32::try_from(start + i).unwrap_or(u32::MAX));
+            let farthest = self.nearest.farthest();
+            if distances.iter().fold(false, |any, d| any | (*d < farthest)) {
+                for (i, distance) in distances.iter().enumerate() {
+                    if *distance < self.nearest.farthest() {
+                        self.nearest
+                            .push(*distance, u32::try_from(first + i).unwrap_or(u32::MAX));
+                    }
                 }
             }
+            first += TOGETHER;
         }
     }
 }
