@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::feature::FeatureGroup;
+use super::names::{EnergySourceName, OutputType};
 use super::node_index::NodeIndex;
 use super::registry::{ModelEntry, ModelRegistry};
 use super::select::{ModelRequest, Selection};
@@ -41,13 +42,7 @@ impl ModelRegistry {
         if !request.loose && request.node_type.is_some() && nearest > 0.0 {
             return Ok(None);
         }
-        let usual = Usual::of(
-            &self
-                .entries()
-                .iter()
-                .filter(|e| e.source() == request.source && e.output_type() == request.output_type)
-                .collect::<Vec<_>>(),
-        );
+        let usual = self.usual();
         let of_nearest = candidates
             .iter()
             .zip(&distances)
@@ -183,13 +178,17 @@ fn main_error(entry: &ModelEntry) -> Option<f64> {
 }
 
 /// What errors usually are: of a machine type over all trainers, and of a trainer against that.
-struct Usual {
-    machines: BTreeMap<(usize, Option<u32>, FeatureGroup), f64>,
-    trainers: BTreeMap<(String, FeatureGroup), f64>,
+#[derive(Debug)]
+pub(super) struct Usual {
+    machines: BTreeMap<(Task, usize, Option<u32>), f64>,
+    trainers: BTreeMap<(Task, String), f64>,
 }
 
+/// What errors are comparable in.
+type Task = (EnergySourceName, OutputType, FeatureGroup);
+
 impl Usual {
-    fn of(entries: &[&ModelEntry]) -> Self {
+    pub(super) fn of(entries: &[ModelEntry]) -> Self {
         let mut machines: BTreeMap<_, Vec<f64>> = BTreeMap::new();
         for entry in entries {
             if let Some(mae) = main_error(entry) {
@@ -246,12 +245,16 @@ impl Usual {
     }
 }
 
-fn machine(entry: &ModelEntry) -> (usize, Option<u32>, FeatureGroup) {
-    (entry.pipeline_number(), entry.node_type(), entry.group())
+fn task(entry: &ModelEntry) -> Task {
+    (entry.source(), entry.output_type(), entry.group())
 }
 
-fn trainer(entry: &ModelEntry) -> (String, FeatureGroup) {
-    (entry.trainer().to_owned(), entry.group())
+fn machine(entry: &ModelEntry) -> (Task, usize, Option<u32>) {
+    (task(entry), entry.pipeline_number(), entry.node_type())
+}
+
+fn trainer(entry: &ModelEntry) -> (Task, String) {
+    (task(entry), entry.trainer().to_owned())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

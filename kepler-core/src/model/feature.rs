@@ -10,7 +10,7 @@ use super::names::{Component, names};
 pub struct FeatureSpec {
     /// The name, such as `bpf_cpu_time_ms`.
     pub name: String,
-    /// The unit of a value; see [`unit`]. Empty when not known.
+    /// The unit of a value; see [`unit()`]. Empty when not known.
     #[serde(default)]
     pub unit: String,
     /// This is taken from a value before it is divided.

@@ -6,6 +6,7 @@ use std::path::Path;
 use once_cell::sync::OnceCell;
 
 use super::archive::{Archive, Zip};
+use super::best::Usual;
 use super::card::HeldOut;
 use super::database::{self, Metadata, Trainer};
 use super::feature::FeatureGroup;
@@ -23,6 +24,7 @@ pub struct ModelRegistry {
     pipelines: Vec<Pipeline>,
     entries: Vec<ModelEntry>,
     skipped: Vec<(String, Error)>,
+    usual: OnceCell<Usual>,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl ModelRegistry {
             pipelines: Vec::new(),
             entries: Vec::new(),
             skipped: Vec::new(),
+            usual: OnceCell::new(),
         };
         registry.add(path.as_ref())?;
         Ok(registry)
@@ -76,6 +79,7 @@ impl ModelRegistry {
     /// # Errors
     /// As [`ModelRegistry::open`].
     pub fn add(&mut self, path: &Path) -> Result<()> {
+        self.usual = OnceCell::new();
         if self.add_pipeline(path)? {
             return Ok(());
         }
@@ -143,6 +147,11 @@ impl ModelRegistry {
     /// All models, by pipeline and path.
     pub fn entries(&self) -> &[ModelEntry] {
         &self.entries
+    }
+
+    /// What errors usually are, worked out when it is first asked for.
+    pub(super) fn usual(&self) -> &Usual {
+        self.usual.get_or_init(|| Usual::of(&self.entries))
     }
 
     /// The machine types of an entry's pipeline.
