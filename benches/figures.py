@@ -1,6 +1,7 @@
 """The whole-process figures of the README, each printed as one line of JSON.
 
     python3 benches/figures.py cost        what measuring costs the measured: A/B in one run
+    python3 benches/figures.py hooks       our hook on each context switch, beside an empty one (clang 19)
     python3 benches/figures.py sampling    CPU of a sample by process and thread
     python3 benches/figures.py exporter    CPU, memory and scrape time under 2,000 and 300 processes
     python3 benches/figures.py short       short-lived processes against getrusage
@@ -109,6 +110,18 @@ def cost():
                  low=round((min(ratios) - 1) * 100, 2), high=round((max(ratios) - 1) * 100, 2), ns=round(without, 1))
 
 
+def hooks():
+    """Our hook on each context switch, which only hardware counters attach, beside an empty one."""
+    source = Path(__file__).resolve().parent / "bpf" / "hooks.bpf.c"
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder, "hooks.o")
+        machine = f"-I/usr/include/{os.uname().machine}-linux-gnu"
+        subprocess.run(["clang-19", "-O2", "-g", "-target", "bpf", "-mcpu=v3", machine, "-c", source, "-o", built], check=True)
+        for _ in range(3):
+            out = subprocess.run([BIN / "sample", "hooks", built], check=True, capture_output=True, text=True)
+            tell(figure="hooks", **json.loads(out.stdout))
+
+
 def sampling():
     for words in [("wake", 3000, 1, 120), ("threads", 2000, 30, 120)]:
         with background(*words):
@@ -200,7 +213,7 @@ def soak():
              rss_last_mib=round(rss_mib(child.pid), 2), series_most=series_most)
 
 
-FIGURES = {"cost": cost, "sampling": sampling, "exporter": exporter_figures, "short": short,
+FIGURES = {"cost": cost, "hooks": hooks, "sampling": sampling, "exporter": exporter_figures, "short": short,
            "prometheus": prometheus, "soak": soak}
 
 if __name__ == "__main__":

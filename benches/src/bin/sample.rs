@@ -4,6 +4,7 @@
 //! sample cost SAMPLES [ebpf|procfs]             CPU of a sample by process and by thread, whatever else runs now
 //! sample short COUNT MILLISECONDS [MIB]         CPU time of short-lived processes in process records, against getrusage
 //! sample text SERIES                            time to write the text of so many series
+//! sample hooks OBJECT                           cost of our hook on each context switch, beside an empty one (benches/bpf)
 //! ```
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
@@ -13,7 +14,10 @@ use std::time::{Duration, Instant};
 
 use kepler_core::metrics::{Exposition, Format, Group, Selection};
 use kepler_core::monitor::{Monitor, State, UsageChoice};
-use kepler_core::usage::{Counters, NodeUsage, Process, ProcessKey, ProcessUsage, Scripted, Usage};
+use kepler_core::usage::ebpf::{Ebpf, Options};
+use kepler_core::usage::{
+    Counter, Counters, NodeUsage, Process, ProcessKey, ProcessUsage, Scripted, Usage, UsageSource,
+};
 use kepler_core::{Host, Result};
 
 fn main() -> Result<()> {
@@ -28,6 +32,10 @@ fn main() -> Result<()> {
         Some("cost") => cost(number(1, 20), words.get(2).map(String::as_str)),
         Some("short") => short(number(1, 845), number(2, 20), number(3, 0)),
         Some("text") => text(number(1, 100_000)),
+        Some("hooks") => {
+            hooks(words.get(1).map_or("", String::as_str)).unwrap_or_else(|e| panic!("{e}"));
+            Ok(())
+        }
         _ => {
             eprintln!("sample: see the head of benches/src/bin/sample.rs");
             std::process::exit(2);
@@ -195,6 +203,57 @@ fn text(series: u64) -> Result<()> {
     println!(
         r#"{{"sample":"text","series":{lines},"bytes":{bytes},"first_ms":{first:.1},"ms":{:.1}}}"#,
         times[times.len() / 2]
+    );
+    Ok(())
+}
+
+/// Runs a storm of context switches under an empty program, one with task storage, and ours with three counters (software
+/// events stand in for hardware ones), all at once, and tells each one's own run time.
+fn hooks(object: &str) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let btf = aya::Btf::from_sys_fs()?;
+    let mut loader = aya::EbpfLoader::new();
+    let mut bench = loader.allow_unsupported_maps().load_file(object)?;
+    for name in ["empty", "storage"] {
+        let program: &mut aya::programs::BtfTracePoint = bench
+            .program_mut(name)
+            .ok_or("no such program")?
+            .try_into()?;
+        program.load("sched_switch", &btf)?;
+        program.attach()?;
+    }
+    let mut options = Options::default();
+    options.counters = [Counter::Cycles, Counter::Instructions, Counter::CacheMisses]
+        .into_iter()
+        .collect();
+    options.stand_ins = true;
+    let mut ours = Ebpf::open(&Host::default(), &options)?;
+    ours.sample(Host::since_boot(), &mut Usage::default())?;
+    std::fs::write("/proc/sys/kernel/bpf_stats_enabled", "1")?;
+    let load = std::env::current_exe()?.with_file_name("load");
+    let ran = Command::new(load)
+        .args(["switches", "4"])
+        .stdout(Stdio::null())
+        .status();
+    let mut each = HashMap::new();
+    for program in aya::programs::loaded_programs().flatten() {
+        let name = program.name_as_str().unwrap_or_default().to_owned();
+        if program.run_count() > 0 {
+            each.insert(
+                name,
+                program.run_time().as_secs_f64() * 1e9 / program.run_count() as f64,
+            );
+        }
+    }
+    std::fs::write("/proc/sys/kernel/bpf_stats_enabled", "0")?;
+    ran?;
+    let ns = |name: &str| each.get(name).copied().unwrap_or(f64::NAN);
+    println!(
+        r#"{{"sample":"hooks","empty_ns":{:.1},"storage_ns":{:.1},"ours_ns":{:.1},"storage_ratio":{:.2},"ours_ratio":{:.2}}}"#,
+        ns("empty"),
+        ns("storage"),
+        ns("switched"),
+        ns("storage") / ns("empty"),
+        ns("switched") / ns("empty"),
     );
     Ok(())
 }
