@@ -89,8 +89,6 @@ impl Kernel {
         let named = attach(&mut bpf, &btf, "cgroup_made", "cgroup_mkdir");
         hooks::noted(notes, "cgroup_mkdir", named);
         let (more, pmu) = hooks::attach_wanted(&mut bpf, &btf, host, options, notes)?;
-        drop(loader);
-        give_back_memory(btf);
         if nested {
             notes.push(Note::on(
                 "pid namespace",
@@ -316,9 +314,8 @@ pub(super) fn kernel_error(what: &str, source: io::Error) -> Error {
     }
 }
 
-/// The parsed types of a kernel take 20 MB in small pieces, which the allocator would keep for good.
-fn give_back_memory(btf: Btf) {
-    drop(btf);
+/// Loading parses the types of the whole kernel, 20 MB in small pieces, which the allocator would keep for good.
+pub(super) fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "std has no way to ask the allocator")]
     // SAFETY: the call takes no pointer and only returns free pages to the system.

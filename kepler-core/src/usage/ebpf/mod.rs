@@ -78,13 +78,15 @@ impl Ebpf {
         let tree = hierarchy::Tree::choose(host, options.hierarchy);
         let mut notes = Vec::new();
         let kernel = Kernel::open(host, options, &tree, &mut notes)?;
-        Ok(Self {
+        let source = Self {
             ledger: Ledger::new(kernel.is_nested()),
             kernel,
             names: HostNames::new(host, tree),
             node: NodeReader::open(host)?,
             notes,
-        })
+        };
+        kernel::give_back_memory();
+        Ok(source)
     }
 
     /// Share of the time that hardware counters were on the processor, 0 to 1: where it is below 1 they had to share it with
