@@ -51,10 +51,13 @@ fmt: $(PYTEST) $(NODE) ## write the formats that lint asks for
 doc: ## the reference of the core, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features -p kepler-core
 
-bench: $(PYTEST) ## every figure of the README (takes a while; best on an idle machine, as root)
+bench: $(PYTEST) $(NODE) ## every figure of the README (takes a while; best on an idle machine, as root)
 	cargo build --release -p kepler-exporter -p kepler-benches
 	cargo bench -p kepler-benches
 	for figure in cost sampling exporter short prometheus; do $(BIN)/python benches/figures.py $$figure; done
+	cd kepler-py && $(BIN)/maturin develop --release --quiet
+	cd kepler-node && npm run --silent build
+	$(BIN)/python benches/bindings.py
 
 models: ## train the embedded models anew, bit for bit the same
 	KEPLER_SHARED="$(SHARED)" cargo run --release -p kepler-benches --bin models
