@@ -7,6 +7,10 @@
     clippy::use_self,
     reason = "napi puts signatures where Self is unknown"
 )]
+#![cfg_attr(
+    test,
+    allow(dead_code, reason = "in a test build napi exports nothing")
+)]
 #![allow(unreachable_pub, reason = "napi exports what is pub")]
 
 mod doctor;
