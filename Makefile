@@ -63,7 +63,7 @@ models: ## train the embedded models anew, bit for bit the same
 	KEPLER_SHARED="$(SHARED)" cargo run --release -p kepler-benches --bin models
 
 eval: ## how far off trained models are, on rows that they had not seen
-	cargo run --release -p kepler-benches --bin eval -- "$(SHARED)/data"
+	cargo run --release -p kepler-benches --bin eval -- "$(SHARED)"
 
 bpf: ## rebuild the checked-in kernel object (clang 19)
 	$(MAKE) -C kepler-core/bpf
