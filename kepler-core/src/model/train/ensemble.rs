@@ -1,4 +1,4 @@
-//! The library's own trainer: several kinds of trees, blended for the least absolute error on rows not seen.
+//! The library's own trainer: several kinds of trees and a smoother, blended for the least absolute error on rows not seen.
 //!
 //! What wins depends on the table: on nx12 a forest grown to the logarithm of power where hardware counters are known, a
 //! forest of medians where few features make rows ambiguous. So all are grown without a part of the rows, blocks in order,
@@ -10,9 +10,10 @@ use super::boost::Boosting;
 use super::forest::{Forest, Loss};
 use super::grow::{Splits, TreeShape, share_of};
 use super::progress::Watch;
+use super::trainer::correlation;
 use crate::error::{Error, Result};
 use crate::model::columns::{BLOCK, Columns};
-use crate::model::{BlendPart, Derived, Estimator};
+use crate::model::{BlendPart, Derived, Estimator, Table};
 
 /// Inputs besides the features: their logarithms, and ratios of what processors count (instructions a cycle, misses an
 /// instruction, cycles a second of CPU time), larger over smaller, with theirs.
@@ -83,16 +84,22 @@ enum Kind {
     MedianForest,
     /// Best splits on a part of the rows, large leaves of medians.
     CoarseForest,
-    /// Boosted random splits for the absolute error.
+    /// Boosted random splits for the absolute error, three times over.
     Boosted,
+    /// No trees: the median of the nearest rows along one feature. Best where there is only one.
+    LocalMedian,
 }
 
+/// How many kinds there are.
+const KINDS: usize = 5;
+
 impl Kind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; KINDS] = [
         Self::LogForest,
         Self::MedianForest,
         Self::CoarseForest,
         Self::Boosted,
+        Self::LocalMedian,
     ];
 
     fn fit(
@@ -104,7 +111,7 @@ impl Kind {
     ) -> Result<Estimator> {
         let trees = |count| share_of(count, share);
         let forest = |splits, min_leaf, loss, row_share| Forest {
-            trees: trees(60),
+            trees: trees(80),
             shape: TreeShape {
                 splits,
                 min_leaf,
@@ -131,25 +138,34 @@ impl Kind {
             Self::MedianForest => grow(&forest(Splits::Random, 3, Loss::Absolute, 1.0), target),
             Self::CoarseForest => grow(&forest(Splits::Best, 10, Loss::Absolute, 0.6), target),
             Self::Boosted => {
-                let boosting = Boosting {
-                    trees: trees(200),
-                    rate: 0.1,
-                    shape: TreeShape {
-                        splits: Splits::Random,
-                        max_depth: 8,
-                        min_leaf: 4,
-                        ..TreeShape::default()
-                    },
-                    loss: Loss::Absolute,
-                    row_share: 0.8,
-                    seed,
+                let mut bag = |number: u64| {
+                    let boosting = Boosting {
+                        trees: trees(130),
+                        rate: 0.12,
+                        shape: TreeShape {
+                            splits: Splits::Random,
+                            max_depth: 8,
+                            min_leaf: 4,
+                            ..TreeShape::default()
+                        },
+                        loss: Loss::Absolute,
+                        row_share: 0.8,
+                        seed: seed ^ number,
+                    };
+                    let estimator = Estimator::Trees(boosting.fit(z, target, None, watch)?);
+                    let weight = 1.0 / BAGS as f64;
+                    Ok(BlendPart { weight, estimator })
                 };
-                Ok(Estimator::Trees(boosting.fit(z, target, None, watch)?))
+                let parts = (0..BAGS).map(&mut bag).collect::<Result<_>>()?;
+                Ok(Estimator::Blend { parts })
             }
+            Self::LocalMedian => Ok(Estimator::Table(local_median(z, target))),
         }
     }
 }
 
+/// How often boosting is begun anew, with other random splits.
+const BAGS: u64 = 3;
 /// The share of the median power below which its logarithm is not followed; and as watts, at least.
 const FLOOR: f64 = 0.1;
 /// Folds that rows are held out in to choose the blend, and the short blocks that each is made of: long enough not to
@@ -161,25 +177,85 @@ const TRIAL: f64 = 0.3;
 /// The steps in which weights are given.
 const ROUNDS: usize = 10;
 
+/// The weighted median of the nearest rows, nearer ones counting more, along the input that goes along with power best.
+fn local_median(z: ArrayView2<'_, f64>, target: &[f64]) -> Table {
+    const NEAR: usize = 31;
+    const PLACES: usize = 2_000;
+    let together = |i: &usize| correlation(z.column(*i).iter().copied(), target).abs();
+    let all = 0..z.ncols();
+    let input = all
+        .max_by(|a, b| together(a).total_cmp(&together(b)))
+        .unwrap_or(0);
+    let mut rows: Vec<(f64, f64)> = z
+        .column(input)
+        .iter()
+        .copied()
+        .zip(target.iter().copied())
+        .collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut places: Vec<f64> = rows
+        .iter()
+        .step_by(rows.len().div_ceil(PLACES))
+        .map(|r| r.0)
+        .collect();
+    places.dedup_by(|later, earlier| later <= earlier);
+    let near = NEAR.min(rows.len());
+    let mut first = 0;
+    let at = |place: &f64| {
+        // The nearest rows stand together, and their place only moves up.
+        let off = |row: usize| (rows[row].0 - place).abs();
+        while first + near < rows.len() && off(first + near) < off(first) {
+            first += 1;
+        }
+        let farthest = off(first).max(off(first + near - 1)).max(f64::MIN_POSITIVE);
+        let weight = |row| 1.0 - 0.95 * off(row) / farthest;
+        median(
+            (first..first + near)
+                .map(|row| (rows[row].1, weight(row)))
+                .collect(),
+        )
+    };
+    let y = places.iter().map(at).collect();
+    Table {
+        input,
+        x: places,
+        y,
+    }
+}
+
+fn median(mut weighted: Vec<(f64, f64)>) -> f64 {
+    weighted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = weighted.iter().map(|(_, w)| w).sum::<f64>() / 2.0;
+    let mut below = 0.0;
+    let reaches = |(_, weight): &&(f64, f64)| {
+        below += weight;
+        below >= half
+    };
+    weighted
+        .iter()
+        .find(reaches)
+        .map_or(0.0, |(value, _)| *value)
+}
+
 /// The weight of each kind, by what it predicts for rows that it was not grown on.
 fn choose(
     z: ArrayView2<'_, f64>,
     target: &[f64],
     seed: u64,
     watch: &mut Watch<'_>,
-) -> Result<[f64; 4]> {
+) -> Result<[f64; KINDS]> {
     let rows = target.len();
     if rows < FOLDS * PIECES {
-        return Ok([0.25; 4]);
+        return Ok([1.0 / KINDS as f64; KINDS]);
     }
-    let mut unseen = [(); 4].map(|()| vec![0.0; rows]);
+    let mut unseen = [(); KINDS].map(|()| vec![0.0; rows]);
     for fold in 0..FOLDS {
         let block = |row: usize| row * FOLDS * PIECES / rows % FOLDS == fold;
         let (test, train): (Vec<usize>, Vec<usize>) = (0..rows).partition(|row| block(*row));
         let train_z = z.select(Axis(0), &train);
         let train_target: Vec<f64> = train.iter().map(|row| target[*row]).collect();
         for (number, kind) in Kind::ALL.into_iter().enumerate() {
-            let part = (fold * 4 + number, FOLDS * 4);
+            let part = (fold * KINDS + number, FOLDS * KINDS);
             let estimator = watch.part("", part, |watch| {
                 kind.fit(train_z.view(), &train_target, (TRIAL, seed), watch)
             })?;
@@ -193,8 +269,8 @@ fn choose(
 }
 
 /// Adds, again and again, the kind that makes the mean of all that were added best.
-fn select(unseen: &[Vec<f64>; 4], target: &[f64]) -> [f64; 4] {
-    let mut counts = [0.0; 4];
+fn select(unseen: &[Vec<f64>; KINDS], target: &[f64]) -> [f64; KINDS] {
+    let mut counts = [0.0; KINDS];
     let mut sum = vec![0.0; target.len()];
     for round in 1..=ROUNDS {
         let error = |kind: &usize| {
@@ -202,7 +278,7 @@ fn select(unseen: &[Vec<f64>; 4], target: &[f64]) -> [f64; 4] {
             rows.map(|((s, u), t)| ((s + u) / round as f64 - t).abs())
                 .sum::<f64>()
         };
-        let best = (0..4)
+        let best = (0..KINDS)
             .min_by(|a, b| error(a).total_cmp(&error(b)))
             .unwrap_or(0);
         counts[best] += 1.0 / ROUNDS as f64;
