@@ -64,7 +64,7 @@ fn every_trainer_learns_and_tells_its_error() {
 
 #[test]
 fn power_that_never_changes_is_a_constant_for_every_trainer() {
-    let data = rows(60);
+    let data = rows(36);
     for trainer in Trainer::ALL {
         let model = train(*trainer, &data, &three_folds(), &mut Watch::none()).unwrap();
         let part = &model.file().components[&Component::Core];
@@ -78,7 +78,7 @@ fn power_that_never_changes_is_a_constant_for_every_trainer() {
 
 #[test]
 fn a_model_is_the_same_after_its_file() {
-    let data = rows(60);
+    let data = rows(36);
     for trainer in Trainer::ALL {
         let model = train(*trainer, &data, &three_folds(), &mut Watch::none()).unwrap();
         let json = model.file().to_json().unwrap();
@@ -90,7 +90,7 @@ fn a_model_is_the_same_after_its_file() {
 
 #[test]
 fn a_seed_makes_training_repeatable() {
-    let data = rows(80);
+    let data = rows(36);
     for trainer in Trainer::ALL {
         let options = three_folds();
         let json = || {
@@ -184,7 +184,7 @@ fn a_leaderboard_ranks_and_goes_on_after_a_failure() {
 
 #[test]
 fn cancelling_ends_every_trainer() {
-    let data = rows(60);
+    let data = rows(36);
     for trainer in Trainer::ALL {
         let mut calls = 0;
         let mut watch = Watch::new(|_| {
@@ -202,7 +202,7 @@ fn cancelling_ends_every_trainer() {
 
 #[test]
 fn progress_rises_to_the_end() {
-    let data = rows(60);
+    let data = rows(36);
     let mut done = Vec::new();
     let mut watch = Watch::new(|progress| {
         done.push(progress.done);

@@ -138,7 +138,7 @@ impl Kind {
             Self::MedianForest => grow(&forest(Splits::Random, 3, Loss::Absolute, 1.0), target),
             Self::CoarseForest => grow(&forest(Splits::Best, 10, Loss::Absolute, 0.6), target),
             Self::Boosted => {
-                let mut bag = |number: u64| {
+                let mut bag = |number: usize| {
                     let boosting = Boosting {
                         trees: trees(130),
                         rate: 0.12,
@@ -150,9 +150,12 @@ impl Kind {
                         },
                         loss: Loss::Absolute,
                         row_share: 0.8,
-                        seed: seed ^ number,
+                        seed: seed ^ number as u64,
                     };
-                    let estimator = Estimator::Trees(boosting.fit(z, target, None, watch)?);
+                    let trees = watch.part("", (number, BAGS), |watch| {
+                        boosting.fit(z, target, None, watch)
+                    })?;
+                    let estimator = Estimator::Trees(trees);
                     let weight = 1.0 / BAGS as f64;
                     Ok(BlendPart { weight, estimator })
                 };
@@ -165,7 +168,7 @@ impl Kind {
 }
 
 /// How often boosting is begun anew, with other random splits.
-const BAGS: u64 = 3;
+const BAGS: usize = 3;
 /// The share of the median power below which its logarithm is not followed; and as watts, at least.
 const FLOOR: f64 = 0.1;
 /// Folds that rows are held out in to choose the blend, and the short blocks that each is made of: long enough not to
