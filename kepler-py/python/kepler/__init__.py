@@ -11,7 +11,7 @@ Examples
 True
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kepler._kepler import (
     Diagnosis,
@@ -27,9 +27,6 @@ from kepler._kepler import (
     version,
 )
 from kepler._measure import Measured, measure, measure_command, measured
-from kepler._model import Interval, PowerModel, Predictions
-from kepler._registry import ModelRegistry, Selection
-from kepler._train import train
 from kepler.errors import (
     Cancelled,
     Forked,
@@ -42,6 +39,11 @@ from kepler.errors import (
     TooLarge,
     Unsupported,
 )
+
+if TYPE_CHECKING:
+    from kepler._model import Interval, PowerModel, Predictions
+    from kepler._registry import ModelRegistry, Selection
+    from kepler._train import train
 
 __all__ = [
     "Cancelled",
@@ -77,6 +79,26 @@ __all__ = [
     "version",
 ]
 __version__ = version()
+
+# What has to do with models is imported when it is first asked for, so that measuring costs no more than it must.
+_LATER = {
+    "Interval": "kepler._model",
+    "ModelRegistry": "kepler._registry",
+    "PowerModel": "kepler._model",
+    "Predictions": "kepler._model",
+    "Selection": "kepler._registry",
+    "train": "kepler._train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
 
 
 def load_ipython_extension(ipython: Any) -> None:

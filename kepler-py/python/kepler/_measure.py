@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -138,9 +137,11 @@ def measured(
     """
     if function is None:
         return functools.partial(measured, scope=scope, meter=meter)
+    from inspect import iscoroutinefunction
+
     call: Callable[..., Any] = function
 
-    if inspect.iscoroutinefunction(call):
+    if iscoroutinefunction(call):
 
         @functools.wraps(call)
         async def measured_coroutine(*args: Any, **kwargs: Any) -> Any:
