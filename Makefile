@@ -29,7 +29,7 @@ test-rust: tools $(PYTEST) ## the core, the examples and the documentation's exa
 test-python: $(PYTEST) ## the Python package: stubs, types, tests
 	cd kepler-py && $(BIN)/maturin develop --quiet --generate-stubs && git diff --exit-code -- python
 	cd kepler-py && $(BIN)/pyright --pythonpath $(BIN)/python
-	cd kepler-py && $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes kepler --ignoreexternal | grep 'score: 100%'
+	cd kepler-py && PATH="$(BIN):$$PATH" pyright --verifytypes kepler --ignoreexternal | grep 'score: 100%'
 	cd kepler-py && $(BIN)/python -m pytest -q
 
 test-node: $(NODE) ## the Node package: declarations, types, tests
