@@ -54,7 +54,7 @@ doc: ## the reference of the core, in target/doc
 bench: $(PYTEST) $(NODE) ## every figure of the README (takes a while; best on an idle machine, as root)
 	cargo build --release -p kepler-exporter -p kepler-benches
 	cargo bench -p kepler-benches
-	for figure in cost sampling exporter short prometheus; do $(BIN)/python benches/figures.py $$figure; done
+	for figure in cost hooks sampling exporter short prometheus; do $(BIN)/python benches/figures.py $$figure; done
 	cd kepler-py && $(BIN)/maturin develop --release --quiet
 	cd kepler-node && npm run --silent build
 	$(BIN)/python benches/bindings.py

@@ -123,6 +123,9 @@ def hooks():
 
 
 def sampling():
+    for limit in ["pid_max", "threads-max"]:
+        path = Path("/proc/sys/kernel", limit)
+        path.write_text(str(max(200_000, int(path.read_text()))))
     for words in [("wake", 3000, 1, 120), ("threads", 2000, 30, 120)]:
         with background(*words):
             time.sleep(15)

@@ -156,6 +156,7 @@ impl Machine {
     }
 
     /// The name of its generation: an input that is 1 for machines of it.
+    #[cfg(feature = "train")]
     pub(in crate::model) fn generation(&self) -> &'static str {
         self.processor.generation.name
     }
