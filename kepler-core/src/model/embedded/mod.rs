@@ -15,8 +15,10 @@ use super::{Basis, Component, ComponentModel, Interval, PowerModel};
 use crate::error::Result;
 use crate::host::MachineSpec;
 use crate::units::Watts;
+#[cfg(feature = "train")]
+pub(super) use machine::INPUTS;
+pub(super) use machine::Machine;
 use machine::Place;
-pub(super) use machine::{INPUTS, Machine};
 
 /// The power of one machine as a function of how busy it is: package, dram and platform.
 ///
