@@ -29,6 +29,7 @@ pub(super) struct Place {
 }
 
 /// The family's inputs besides generations.
+#[cfg(feature = "train")]
 pub(in crate::model) const INPUTS: [&str; 12] = [
     "year",
     "process",
