@@ -106,8 +106,8 @@ fn a_group_gets_what_the_kernel_accounts_to_it() {
     // Made after the source was opened, so that its path is learnt when it is made.
     let group = Group::make("work").unwrap();
     let script = format!(
-        "{} (while :; do :; done) & other=$!; i=0; while [ $i -lt 60 ]; do i=$((i+1)); \
-         (j=0; while [ $j -lt 40000 ]; do j=$((j+1)); done); done; kill $other; wait",
+        "{} (while :; do :; done) & other=$!; i=0; while [ $i -lt 240 ]; do i=$((i+1)); \
+         (j=0; while [ $j -lt 10000 ]; do j=$((j+1)); done); done; kill $other; wait",
         group.enter()
     );
     let mut child = shell(&script);
