@@ -44,13 +44,16 @@ impl Watch {
         self.source.notes()
     }
 
-    /// Samples until no process is pending, adding up what `count` picks of each.
+    /// Samples for two seconds and until no process is pending. A process that no pass saw alive is not pending: only time
+    /// tells that its record came, and on a busy machine that takes a good part of a second.
     pub(crate) fn settle<T>(&mut self, mut each: impl FnMut(&Usage) -> T) {
         let start = Instant::now();
         loop {
             std::thread::sleep(Duration::from_millis(100));
             each(self.sample());
-            if self.usage.pending == 0 || start.elapsed() > Duration::from_secs(10) {
+            let waited = start.elapsed();
+            let settled = self.usage.pending == 0 && waited > Duration::from_secs(2);
+            if settled || waited > Duration::from_secs(10) {
                 return;
             }
         }
