@@ -3,13 +3,16 @@
 //! [`FAMILIES`] is the one table of what can be exported. [`Exposition`] holds what is chosen of it and the label text of
 //! every process seen; a [`Page`] is one scrape, written piece by piece so that it never lies in memory as a whole.
 //!
-//! ```no_run
+//! ```
 //! use kepler_core::Host;
 //! use kepler_core::metrics::{Exposition, Format, Selection};
-//! # fn sample() -> std::sync::Arc<kepler_core::monitor::Snapshot> { unimplemented!() }
+//! use kepler_core::monitor::Monitor;
 //!
+//! let mut monitor = Monitor::builder().fake().build()?;
 //! let mut exposition = Exposition::new(&Selection::default(), Host::default());
-//! let text = exposition.page(&sample(), Format::Text).into_text();
+//! let text = exposition.page(&monitor.sample()?, Format::Text).into_text();
+//! assert!(text.contains("kepler_node_cpu_joules_total{zone=\"package\""));
+//! # Ok::<(), kepler_core::Error>(())
 //! ```
 
 mod family;

@@ -46,11 +46,13 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
             hwmon: false,
         };
         let (sources, mut tried) = energy::open(host, &meters);
-        measured |= !sources.is_empty() && rapl == Rapl::Powercap;
         for source in sources {
             if let Some(error) = stands_still(source) {
                 tried.retain(|note| !note.active);
                 tried.push(Note::off(rapl.as_str(), &error, ""));
+            } else {
+                // The other ways are opt-in, so what they give is not what a monitor uses by itself.
+                measured |= rapl == Rapl::Powercap;
             }
         }
         notes.extend(tried);

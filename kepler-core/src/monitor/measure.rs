@@ -171,14 +171,19 @@ impl EnergyMeter {
     /// Runs a command to its end and tells what it and its children used, by their own resource usage.
     ///
     /// # Errors
-    /// As [`EnergyMeter::begin`]; [`Error::Read`] with the program when it cannot be started.
+    /// As [`EnergyMeter::begin`]; [`Error::Kernel`] with the program when it cannot be started.
     pub fn measure_command(&self, command: &mut Command) -> Result<(ExitStatus, Measurement)> {
         self.same_process()?;
         let before = self.read();
         let start = Host::since_boot();
-        let program = command.get_program().to_owned();
-        let child = command.spawn().map_err(|e| Error::read(&program, e))?;
-        let (status, cpu) = super::child::wait(&child).map_err(|e| Error::read(&program, e))?;
+        let call = format!("running {}", command.get_program().display());
+        let failed = |source| Error::Kernel {
+            call: call.clone(),
+            source,
+            hint: String::new(),
+        };
+        let child = command.spawn().map_err(failed)?;
+        let (status, cpu) = super::child::wait(&child).map_err(failed)?;
         let duration = Host::since_boot().saturating_sub(start);
         let now = self.read();
         Ok((status, self.measurement(&before, &now, duration, cpu)))
