@@ -1,27 +1,22 @@
 //! Command line arguments; where Kepler 0.11 has the same one, its name and meaning.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
 use kepler_core::Host;
 use kepler_core::energy::{Meters, Rapl};
 use kepler_core::metrics::{Group, Level, Selection};
 use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
+use kepler_service::WebArgs;
+use kepler_service::log::LogArgs;
 
 /// Energy of processes, containers and virtual machines as Prometheus metrics.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {
-    /// Address to listen on; may be given more than once
-    #[arg(
-        long = "web.listen-address",
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:28282"
-    )]
-    pub(crate) listen: Vec<String>,
+    #[command(flatten)]
+    pub(crate) web: WebArgs,
     /// Time between two samples
     #[arg(long = "monitor.interval", value_name = "DURATION", default_value = "5s", value_parser = interval)]
     pub(crate) interval: Duration,
@@ -74,26 +69,8 @@ pub(crate) struct Args {
     /// A made-up meter of constant power, to try things out
     #[arg(long)]
     fake: bool,
-    /// Least severe message to print
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
-    pub(crate) log_level: LogLevel,
-    /// Form of the messages
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum LogLevel {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -144,24 +121,6 @@ impl Args {
         meters.rapl.extend(self.rapl_msr.then_some(Rapl::Msr));
         meters
     }
-}
-
-/// Prints help or version as they are, and anything else in one line. Returns the exit code: 2 for a usage error.
-#[expect(clippy::print_stderr, reason = "no log is set up yet")]
-pub(crate) fn explain(error: &clap::Error) -> ExitCode {
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
-        // Nothing is left to do where even this cannot be printed.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
-    }
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    eprintln!("kepler-exporter: {line} (try --help)");
-    ExitCode::from(2)
 }
 
 fn levels(text: &str) -> Result<Levels, kepler_core::Error> {

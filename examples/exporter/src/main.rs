@@ -2,59 +2,64 @@
 
 mod args;
 mod landing;
-mod log;
 mod reply;
 mod sampler;
-mod serve;
-mod stall;
 
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::ready;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use hyper::Request;
+use hyper::service::service_fn;
 use kepler_core::metrics::Exposition;
 use kepler_core::monitor::Snapshot;
 use kepler_core::{Origin, Provenance};
-use tokio::signal::unix::{SignalKind, signal};
+use kepler_service::{Body, Limits, Server, log, stop_signal};
 
 use args::Args;
 use reply::Site;
 use sampler::Sampler;
 
+/// Where it listens when no address is given.
+const ADDRESS: &str = "0.0.0.0:28282";
+/// Connections at a time: many times what a pair of Prometheus servers and their probes need.
+const CONNECTIONS: usize = 64;
+
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args: Args = match kepler_service::parse("kepler-exporter") {
         Ok(args) => args,
-        Err(error) => return args::explain(&error),
+        Err(code) => return code,
     };
-    log::start(args.log_level, args.log_format);
+    log::start(args.log.level, args.log.format);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::error(&error);
-            ExitCode::FAILURE
+            log::error(&error.to_string());
+            let code = error.downcast_ref().map(kepler_service::Error::exit_code);
+            code.unwrap_or(ExitCode::FAILURE)
         }
     }
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let mut limits = Limits::default();
+    limits.connections = CONNECTIONS;
     // Before anything that takes time, so that a busy port is told at once.
-    let listeners = serve::bind(&args.listen)?;
+    let server = Server::bind(&args.web, ADDRESS, limits)?;
     let host = args.host();
     for root in [host.proc(""), host.sys("")] {
-        host.names(root).map_err(|e| e.to_string())?;
+        host.names(root)?;
     }
     let selection = args.selection();
     let mut exposition = Exposition::new(&selection, host.clone());
     if let Some(name) = &args.node_name {
         exposition = exposition.with_node_name(name);
     }
-    let mut monitor = args
-        .monitor(host)
-        .counters(selection.counters())
-        .build()
-        .map_err(|e| e.to_string())?;
+    let mut monitor = args.monitor(host).counters(selection.counters()).build()?;
     log::info(&format!("kepler-exporter {}", env!("CARGO_PKG_VERSION")));
-    let first = monitor.sample().map_err(|e| e.to_string())?;
+    let first = monitor.sample()?;
     explain(&first);
     give_back_memory();
     let sampler = Sampler::start(monitor, first, args.interval);
@@ -65,21 +70,13 @@ fn run(args: &Args) -> Result<(), String> {
         .build()
         .map_err(|e| format!("cannot start: {e}"))?;
     let served = runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (
-            stop_signal(SignalKind::terminate())?,
-            stop_signal(SignalKind::interrupt())?,
-        );
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            log::info("stopping");
-        };
-        serve::serve(listeners, site, stop).await
+        let service = service_fn(move |request: Request<Body>| {
+            ready(Ok::<_, Infallible>(site.reply(&request)))
+        });
+        server.run(service, stop_signal()?).await
     });
     sampler.stop();
-    served
+    Ok(served?)
 }
 
 /// Opening the sources takes some 20 MB for a moment (the kernel's type information, the models). What is free of it lies
@@ -125,8 +122,4 @@ fn origin(provenance: &Provenance) -> String {
         text += &format!(" ({})", provenance.note);
     }
     text
-}
-
-fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, String> {
-    signal(kind).map_err(|e| format!("cannot listen for signals: {e}"))
 }

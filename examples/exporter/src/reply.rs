@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY,
 };
@@ -16,6 +16,7 @@ use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use kepler_core::metrics::{Exposition, Format, Page};
 use kepler_core::monitor::ExportMark;
+use kepler_service::Probe;
 
 use crate::landing;
 use crate::sampler::View;
@@ -35,7 +36,7 @@ impl Site {
     }
 
     /// The answer to a request. Its body is made while it is sent.
-    pub(crate) fn reply(&self, request: &Request<Incoming>) -> Response<Reply> {
+    pub(crate) fn reply(&self, request: &Request<impl Sized>) -> Response<Reply> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut reply = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
             reply
@@ -43,15 +44,19 @@ impl Site {
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return reply;
         }
-        match request.uri().path() {
-            "/metrics" => self.metrics(request),
-            "/healthz" | "/health" | "/readyz" | "/ready" if self.view.is_fresh() => {
+        let path = request.uri().path();
+        if Probe::of(path).is_some() {
+            return if self.view.is_fresh() {
                 plain(StatusCode::OK, "ok\n")
-            }
-            "/healthz" | "/health" | "/readyz" | "/ready" => plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no sample was taken for three intervals\n",
-            ),
+            } else {
+                plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "no sample was taken for three intervals\n",
+                )
+            };
+        }
+        match path {
+            "/metrics" => self.metrics(request),
             "/" => {
                 let page = landing::page(&self.view.snapshot());
                 answer(
@@ -64,7 +69,7 @@ impl Site {
         }
     }
 
-    fn metrics(&self, request: &Request<Incoming>) -> Response<Reply> {
+    fn metrics(&self, request: &Request<impl Sized>) -> Response<Reply> {
         let format = Format::negotiate(&header(request, ACCEPT));
         let gzip = wants_gzip(&header(request, ACCEPT_ENCODING));
         let mut exposition = self
@@ -188,7 +193,7 @@ fn answer(status: StatusCode, content_type: &'static str, body: Reply) -> Respon
 }
 
 /// All values of a header, as one list.
-fn header(request: &Request<Incoming>, name: HeaderName) -> String {
+fn header(request: &Request<impl Sized>, name: HeaderName) -> String {
     let values = request
         .headers()
         .get_all(name)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kepler_core::monitor::{ExportMark, Monitor, Snapshot};
 
-use crate::log;
+use kepler_service::log;
 
 /// A running sampling thread.
 pub(crate) struct Sampler {

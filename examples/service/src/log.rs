@@ -1,42 +1,78 @@
 //! One line a message on standard error, as text or JSON.
 
+use std::io::Write;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use crate::args::{LogFormat, LogLevel};
+use clap::ValueEnum;
 
 static SETTINGS: OnceLock<(LogLevel, LogFormat)> = OnceLock::new();
 
+/// The flags of the log, to be flattened into a program's own.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[non_exhaustive]
+pub struct LogArgs {
+    /// Least severe message to print
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    pub level: LogLevel,
+    /// Form of the messages
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "text")]
+    pub format: LogFormat,
+}
+
+/// How severe a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// How a message is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `level: message`.
+    Text,
+    /// An object with `time`, `level` and `msg`.
+    Json,
+}
+
 /// Sets the least level and the form. Later calls change nothing.
-pub(crate) fn start(level: LogLevel, format: LogFormat) {
+pub fn start(level: LogLevel, format: LogFormat) {
     SETTINGS.get_or_init(|| (level, format));
 }
 
 /// What only a developer wants to know.
-pub(crate) fn debug(message: &str) {
+pub fn debug(message: &str) {
     write(LogLevel::Debug, message);
 }
 
 /// What an operator wants to know once.
-pub(crate) fn info(message: &str) {
+pub fn info(message: &str) {
     write(LogLevel::Info, message);
 }
 
 /// What goes wrong and may pass.
-pub(crate) fn warn(message: &str) {
+pub fn warn(message: &str) {
     write(LogLevel::Warn, message);
 }
 
 /// What ends the program.
-pub(crate) fn error(message: &str) {
+pub fn error(message: &str) {
     write(LogLevel::Error, message);
 }
 
-#[expect(clippy::print_stderr, reason = "this is the log")]
 fn write(level: LogLevel, message: &str) {
     let (least, format) = *SETTINGS.get_or_init(|| (LogLevel::Info, LogFormat::Text));
     if level >= least {
-        eprintln!("{}", line(level, format, seconds(), message));
+        // Where nobody can be told, the work goes on.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{}",
+            line(level, format, seconds(), message)
+        );
     }
 }
 

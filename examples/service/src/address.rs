@@ -1,0 +1,161 @@
+//! Where a server listens, and the listeners there.
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener as StdTcpListener;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::{Error, Result};
+
+/// Where to listen: `host:port`, `:port` (every interface) or `unix:/path`, after `http://` or `https://` where it shall not
+/// depend on whether a certificate is set.
+///
+/// ```
+/// use kepler_service::Address;
+///
+/// let address: Address = "https://:30443".parse().unwrap();
+/// assert_eq!(address.to_string(), "https://:30443");
+/// assert!("28282".parse::<Address>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    text: String,
+    place: Place,
+    tls: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Tcp(String),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether TLS is spoken there, where `usual` holds for addresses that do not say so. A unix socket is plain unless it
+    /// says so.
+    pub(crate) fn tls(&self, usual: bool) -> bool {
+        self.tls
+            .unwrap_or(usual && matches!(self.place, Place::Tcp(_)))
+    }
+
+    pub(crate) fn bind(&self) -> Result<Bound> {
+        let bound = match &self.place {
+            Place::Tcp(place) => bind_tcp(place).map(Bound::Tcp),
+            Place::Unix(path) => bind_unix(path).map(|l| Bound::Unix(l, path.clone())),
+        };
+        bound.map_err(|source| Error::Listen {
+            address: self.text.clone(),
+            source,
+        })
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::Address {
+            address: text.to_owned(),
+        };
+        let (tls, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (Some(false), rest),
+            Some(("https", rest)) => (Some(true), rest),
+            Some(_) => return Err(wrong()),
+            None => (None, text),
+        };
+        let place = match rest.strip_prefix("unix:") {
+            Some("") => return Err(wrong()),
+            Some(path) => Place::Unix(path.into()),
+            None => {
+                let (host, port) = rest.rsplit_once(':').ok_or_else(wrong)?;
+                let unbracketed = host.contains(':') && !host.starts_with('[');
+                if port.parse::<u16>().is_err() || unbracketed || host.contains('/') {
+                    return Err(wrong());
+                }
+                Place::Tcp(rest.to_owned())
+            }
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            place,
+            tls,
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// An open listener that is not served yet.
+pub(crate) enum Bound {
+    Tcp(StdTcpListener),
+    Unix(StdUnixListener, PathBuf),
+}
+
+fn bind_tcp(place: &str) -> io::Result<StdTcpListener> {
+    let listener = match place.strip_prefix(':') {
+        Some(port) => StdTcpListener::bind(format!("[::]:{port}"))
+            .or_else(|_| StdTcpListener::bind(format!("0.0.0.0:{port}"))),
+        None => StdTcpListener::bind(place),
+    }?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
+    let listener = StdUnixListener::bind(path).or_else(|error| {
+        // A socket that a killed process left behind is replaced; one that somebody answers at is not, nor is a file.
+        let left_behind = error.kind() == io::ErrorKind::AddrInUse
+            && std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket())
+            && StdUnixStream::connect(path)
+                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        if !left_behind {
+            return Err(error);
+        }
+        std::fs::remove_file(path)?;
+        StdUnixListener::bind(path)
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_say_where_and_how() {
+        for (text, usual, tls) in [
+            ("0.0.0.0:28282", true, true),
+            (":28282", false, false),
+            ("http://:28282", true, false),
+            ("https://[::1]:30443", false, true),
+            ("unix:/run/kepler.sock", true, false),
+            ("https://unix:kepler.sock", false, true),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.tls(usual), tls, "{text}");
+        }
+        for wrong in [
+            "",
+            ":",
+            "28282",
+            "host",
+            "host:http",
+            ":70000",
+            "::1:80",
+            "unix:",
+            "ftp://:1",
+            "http://:80/metrics",
+        ] {
+            let said = wrong.parse::<Address>().unwrap_err().to_string();
+            assert!(said.contains("host:port"), "{said}");
+        }
+    }
+}

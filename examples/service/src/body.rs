@@ -1,0 +1,186 @@
+//! Bodies: of requests, bounded in size; of answers, the server's own or the handler's.
+
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use hyper::{Request, Version, header};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use crate::activity::Answering;
+
+/// What a body fails with.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// How long, and how much of, a body that nobody wants is read, so that the client comes to read its answer.
+const LEFTOVER_TIME: Duration = Duration::from_secs(4);
+
+/// The body of a request. It fails past [`Limits::body_bytes`](crate::Limits::body_bytes); whatever the handler then
+/// answers, the client is told 413.
+pub struct Body {
+    inner: Option<Limited<Incoming>>,
+    received: Received,
+    /// What a client of HTTP/1 still sends has to be read, or it never sees its answer.
+    leftover: bool,
+}
+
+/// How far a body has come, for who answers in the handler's place.
+#[derive(Clone)]
+pub(crate) struct Received(Option<Arc<AtomicU8>>);
+
+const PARTLY: u8 = 0;
+const WHOLE: u8 = 1;
+const TOO_LARGE: u8 = 2;
+
+impl Body {
+    /// The request with its body bounded to `limit` bytes.
+    pub(crate) fn bounded(request: Request<Incoming>, limit: u64) -> (Request<Self>, Received) {
+        let (head, incoming) = request.into_parts();
+        let empty = incoming.is_end_stream();
+        let received = Received((!empty).then(|| Arc::new(AtomicU8::new(PARTLY))));
+        let waits_for_continue = head.headers.contains_key(header::EXPECT);
+        let body = Self {
+            inner: Some(Limited::new(
+                incoming,
+                usize::try_from(limit).unwrap_or(usize::MAX),
+            )),
+            received: received.clone(),
+            leftover: head.version < Version::HTTP_2 && !waits_for_continue,
+        };
+        (Request::from_parts(head, body), received)
+    }
+}
+
+impl Received {
+    pub(crate) fn is_whole(&self) -> bool {
+        self.get() == WHOLE
+    }
+
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.get() == TOO_LARGE
+    }
+
+    fn get(&self) -> u8 {
+        self.0.as_ref().map_or(WHOLE, |r| r.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, value: u8) {
+        if let Some(received) = &self.0 {
+            received.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(inner).poll_frame(cx);
+        match &frame {
+            Poll::Ready(None) => self.received.set(WHOLE),
+            Poll::Ready(Some(Err(error))) if error.is::<LengthLimitError>() => {
+                self.received.set(TOO_LARGE);
+            }
+            // Asked for, it comes.
+            _ => self.leftover |= self.received.0.is_some(),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner
+            .as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if !self.leftover || self.received.is_whole() || self.is_end_stream() {
+            return;
+        }
+        if let (Some(mut rest), Ok(runtime)) = (self.inner.take(), Handle::try_current()) {
+            // As much again as a body may have; who sends more sees its connection closed.
+            let drain = async move { while let Some(Ok(_)) = rest.frame().await {} };
+            runtime.spawn(timeout(LEFTOVER_TIME, drain));
+        }
+    }
+}
+
+/// The body of an answer.
+pub(crate) struct Answer<B> {
+    kind: Kind<B>,
+    _answering: Answering,
+}
+
+enum Kind<B> {
+    Own(Bytes),
+    Handlers(B),
+}
+
+impl<B> Answer<B> {
+    pub(crate) fn own(text: Bytes, answering: Answering) -> Self {
+        Self {
+            kind: Kind::Own(text),
+            _answering: answering,
+        }
+    }
+
+    pub(crate) fn handlers(body: B, answering: Answering) -> Self {
+        Self {
+            kind: Kind::Handlers(body),
+            _answering: answering,
+        }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Answer<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.kind {
+            Kind::Own(text) => {
+                let text = Some(std::mem::take(text)).filter(|t| !t.is_empty());
+                Poll::Ready(text.map(|text| Ok(Frame::data(text))))
+            }
+            Kind::Handlers(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Own(text) => text.is_empty(),
+            Kind::Handlers(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Own(text) => SizeHint::with_exact(text.len() as u64),
+            Kind::Handlers(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One connection from its first byte to its last: which protocol it speaks, how long it may take, how it ends.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn, ready};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::body::{Body as HttpBody, Bytes, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::activity::{Activity, Phase};
+use crate::body::{Body, BoxError};
+use crate::gate::{Gate, Peer};
+use crate::stream::{Socket, Watched};
+use crate::{Limits, log};
+
+/// How long a connection may take to end that has nothing under way.
+const END_TIME: Duration = Duration::from_secs(2);
+/// Streams of one HTTP/2 connection at a time.
+const STREAMS: u32 = 64;
+
+/// What a server tells its connections.
+#[derive(Clone)]
+pub(crate) struct Signals {
+    /// No further request is taken; those under way are finished.
+    pub(crate) stopped: watch::Receiver<()>,
+    /// Others wait for a place: idle connections end.
+    pub(crate) pressed: watch::Receiver<()>,
+}
+
+/// Serves a client until it goes, stalls or is told to go. What is left to say is said when its place is free again.
+pub(crate) async fn serve<S, B>(
+    socket: Socket,
+    peer: Peer,
+    gate: Arc<Gate>,
+    service: S,
+    mut signals: Signals,
+) -> Option<Farewell>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>> + Clone + Send,
+    S: Send + Sync + 'static,
+    S::Future: Send,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let mut stream = Watched::new(socket, gate.limits.stall_time);
+    let http2 = tokio::select! {
+        first = timeout(gate.limits.head_time, stream.speaks_http2()) => match first {
+            Ok(Ok(http2)) => http2,
+            Ok(Err(_)) => return None,
+            Err(_) if stream.has_begun() => return Some(Farewell::too_slow(stream)),
+            Err(_) => return None,
+        },
+        _ = signals.stopped.changed() => return None,
+    };
+    let activity = Arc::new(Activity::new(!http2));
+    stream.tell(&activity);
+    let counted = Arc::clone(&activity);
+    let limits = gate.limits.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answering = counted.request();
+        let (gate, service) = (Arc::clone(&gate), service.clone());
+        async move { Ok::<_, Infallible>(gate.answer(&service, peer, request, answering).await) }
+    });
+    // What was asked of those that came before.
+    signals.pressed.mark_unchanged();
+    let drive = Drive {
+        activity: &activity,
+        limits: &limits,
+        http2,
+    };
+    let io = TokioIo::new(stream);
+    let (ended, stream) = if http2 {
+        let mut connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .serve_connection(io, service);
+        let ended = drive.run(&mut connection, &mut signals, |c| {
+            Pin::new(c).graceful_shutdown();
+        });
+        (ended.await, None)
+    } else {
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(limits.head_bytes)
+            .serve_connection(io, service);
+        let ended = drive.run(&mut connection, &mut signals, |c| {
+            Pin::new(c).graceful_shutdown();
+        });
+        (ended.await, Some(connection.into_parts().io.into_inner()))
+    };
+    let error = match &ended {
+        Ended::Over(Ok(())) => None,
+        Ended::Over(Err(error)) => Some(error.to_string()),
+        Ended::Late(phase) => Some(format!("{phase:?} for too long")),
+    };
+    if let Some(error) = error {
+        log::debug(&format!("connection: {error}"));
+    }
+    let stream = stream?;
+    match ended {
+        Ended::Late(Phase::Head) => Some(Farewell::too_slow(stream)),
+        Ended::Late(_) => None,
+        Ended::Over(_) => Farewell::unread(stream).await,
+    }
+}
+
+/// The end of a connection on which the client may still be sending: to close with something unread would take back the
+/// answer that it has not read yet.
+pub(crate) struct Farewell {
+    stream: Watched,
+    text: &'static [u8],
+}
+
+impl Farewell {
+    /// There is no place.
+    pub(crate) fn no_place(socket: Socket) -> Self {
+        Self {
+            stream: Watched::new(socket, END_TIME),
+            text: b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        }
+    }
+
+    /// The head of the request took too long.
+    fn too_slow(stream: Watched) -> Self {
+        Self {
+            stream,
+            text: b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        }
+    }
+
+    /// Nothing is to be said, but something is to be read; `None` where nothing came.
+    async fn unread(mut stream: Watched) -> Option<Self> {
+        let mut byte = [0];
+        let something = tokio::select! {
+            biased;
+            read = stream.read(&mut byte) => matches!(read, Ok(1)),
+            () = ready(()) => false,
+        };
+        something.then_some(Self { stream, text: b"" })
+    }
+
+    /// Says it, and reads for a while what still comes.
+    pub(crate) async fn say(mut self) {
+        let say = async {
+            self.stream.write_all(self.text).await?;
+            self.stream.shutdown().await?;
+            let (mut pieces, mut bytes) = (64, [0; 1024]);
+            while pieces > 0 && self.stream.read(&mut bytes).await? > 0 {
+                pieces -= 1;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        // A client that does not even take this is left alone.
+        let _ = timeout(END_TIME, say).await;
+    }
+}
+
+/// Runs a connection as long as it may.
+struct Drive<'a> {
+    activity: &'a Activity,
+    limits: &'a Limits,
+    http2: bool,
+}
+
+enum Ended {
+    Over(hyper::Result<()>),
+    Late(Phase),
+}
+
+impl Drive<'_> {
+    async fn run<C>(&self, connection: &mut C, signals: &mut Signals, end: impl Fn(&mut C)) -> Ended
+    where
+        C: Future<Output = hyper::Result<()>> + Unpin,
+    {
+        let mut closing = None;
+        let mut sleep = pin!(sleep_until(self.deadline(closing)));
+        loop {
+            let next = poll_fn(|cx| {
+                if let Poll::Ready(over) = Pin::new(&mut *connection).poll(cx) {
+                    return Poll::Ready(Some(over));
+                }
+                let deadline = self.deadline(closing);
+                if sleep.deadline() != deadline {
+                    sleep.as_mut().reset(deadline);
+                }
+                sleep.as_mut().poll(cx).map(|()| None)
+            });
+            tokio::select! {
+                biased;
+                over = next => match (over, self.activity.phase()) {
+                    (Some(over), _) => return Ended::Over(over),
+                    (None, Phase::Fresh | Phase::Idle) if closing.is_none() => {}
+                    (None, Phase::Busy) if closing.is_none() && self.http2 => {}
+                    (None, phase) => return Ended::Late(phase),
+                },
+                _ = signals.stopped.changed(), if closing.is_none() => {}
+                _ = signals.pressed.changed(), if closing.is_none() => {
+                    if self.activity.phase() != Phase::Idle {
+                        continue;
+                    }
+                }
+            }
+            closing = Some(Instant::now());
+            end(connection);
+        }
+    }
+
+    fn deadline(&self, closing: Option<Instant>) -> Instant {
+        let usual = self.activity.deadline(self.limits);
+        match (closing, self.activity.phase()) {
+            (None, _) => usual,
+            (Some(since), Phase::Busy) => since + self.limits.stop_time,
+            (Some(since), _) => usual.min(self.activity.since().max(since) + END_TIME),
+        }
+    }
+}

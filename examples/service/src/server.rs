@@ -1,0 +1,236 @@
+//! Listeners: opened at once, served until the end, and emptied before it.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::Response;
+use hyper::body::{Body as HttpBody, Bytes};
+use hyper::service::Service;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::address::Bound;
+use crate::body::{Body, BoxError};
+use crate::connection::{self, Farewell, Signals};
+use crate::gate::{Gate, Peer};
+use crate::rate::RateLimiter;
+use crate::stream::Socket;
+use crate::{Address, Error, Limits, Result, WebArgs, log};
+
+/// How long a connection waits for a place.
+const PLACE_TIME: Duration = Duration::from_secs(1);
+/// How many wait for one at a time.
+const WAITING: usize = 128;
+
+/// Open listeners and what holds for who comes there.
+pub struct Server {
+    listeners: Vec<Bound>,
+    gate: Gate,
+}
+
+impl Server {
+    /// Opens the listeners; where the flags name none, one at `usual`. Nothing is answered yet.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] where an address cannot be listened on, [`Error::Invalid`] where a setting is wrong.
+    pub fn bind(args: &WebArgs, usual: &str, limits: Limits) -> Result<Self> {
+        let addresses = if args.listen.is_empty() {
+            vec![usual.parse()?]
+        } else {
+            args.listen.clone()
+        };
+        if let Some(address) = addresses.iter().find(|a| a.tls(false)) {
+            return Err(Error::invalid(address, "no certificate is set"));
+        }
+        let listeners = addresses.iter().map(Address::bind);
+        Ok(Self {
+            listeners: listeners.collect::<Result<_>>()?,
+            gate: Gate {
+                limits,
+                rate: args.rate_limit.map(RateLimiter::new),
+                proxies: args.trusted_proxies.clone(),
+            },
+        })
+    }
+
+    /// Answers requests by `service` until `stop` is done, then finishes those under way. Runs on the current tokio runtime.
+    ///
+    /// A tower service, such as an axum router, comes as
+    /// [`TowerToHyperService`](hyper_util::service::TowerToHyperService).
+    ///
+    /// # Errors
+    /// [`Error::System`] where a listener cannot be used.
+    pub async fn run<S, B>(self, service: S, stop: impl Future<Output = ()>) -> Result<()>
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let (stopping, stopped) = watch::channel(());
+        let (press, pressed) = watch::channel(());
+        let stop_time = self.gate.limits.stop_time;
+        let door = Door {
+            places: Arc::new(Semaphore::new(self.gate.limits.connections)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            press: Arc::new(press),
+            gate: Arc::new(self.gate),
+            service,
+            signals: Signals { stopped, pressed },
+        };
+        for bound in self.listeners {
+            let listener = Listener::open(bound)?;
+            log::info(&format!("listening on {}", listener.name()));
+            tokio::spawn(accept(listener, door.clone()));
+        }
+        drop(door);
+        stop.await;
+        // Every listener and connection holds a receiver: when the last is gone, all is done.
+        stopping.send_replace(());
+        if timeout(stop_time, stopping.closed()).await.is_err() {
+            log::warn("some answers were not finished in time");
+        }
+        Ok(())
+    }
+}
+
+/// What decides who comes in.
+#[derive(Clone)]
+struct Door<S> {
+    places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    press: Arc<watch::Sender<()>>,
+    gate: Arc<Gate>,
+    service: S,
+    signals: Signals,
+}
+
+impl<S, B> Door<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    fn come_in(&self, socket: Socket, peer: Peer) {
+        let places = Arc::clone(&self.places);
+        match places.clone().try_acquire_owned() {
+            Ok(place) => {
+                tokio::spawn(self.clone().serve(socket, peer, place));
+            }
+            Err(_) => {
+                self.press.send_replace(());
+                // With too many waiting, the connection is closed unheard.
+                let Ok(turn) = self.waiting.clone().try_acquire_owned() else {
+                    return;
+                };
+                let door = self.clone();
+                tokio::spawn(async move {
+                    match timeout(PLACE_TIME, places.acquire_owned()).await {
+                        Ok(Ok(place)) => {
+                            drop(turn);
+                            door.serve(socket, peer, place).await;
+                        }
+                        _ => Farewell::no_place(socket).say().await,
+                    }
+                });
+            }
+        }
+    }
+
+    async fn serve(self, socket: Socket, peer: Peer, place: OwnedSemaphorePermit) {
+        let left = connection::serve(socket, peer, self.gate, self.service, self.signals).await;
+        drop(place);
+        if let (Some(left), Ok(_turn)) = (left, self.waiting.try_acquire()) {
+            left.say().await;
+        }
+    }
+}
+
+async fn accept<S, B>(listener: Listener, door: Door<S>)
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let mut stopped = door.signals.stopped.clone();
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, address)) => {
+                    failing = false;
+                    door.come_in(socket, Peer { address, tls: false });
+                }
+                Err(error) => {
+                    // Out of descriptors, say: nothing to do but to wait.
+                    if !failing {
+                        log::warn(&format!("cannot accept a connection: {error}"));
+                    }
+                    failing = true;
+                    sleep(Duration::from_millis(200)).await;
+                }
+            },
+            _ = stopped.changed() => return,
+        }
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    fn open(bound: Bound) -> Result<Self> {
+        let opened = match bound {
+            Bound::Tcp(listener) => TcpListener::from_std(listener).map(Self::Tcp),
+            Bound::Unix(listener, path) => {
+                UnixListener::from_std(listener).map(|l| Self::Unix(l, path))
+            }
+        };
+        opened.map_err(|source| Error::System {
+            what: "listen",
+            source,
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|e| e.to_string(), |address| format!("http://{address}")),
+            Self::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    async fn accept(&self) -> std::io::Result<(Socket, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // Answers are written in large pieces; waiting to fill a packet would only delay the last one.
+                let _ = stream.set_nodelay(true);
+                Ok((Socket::Tcp(stream), Some(address.ip())))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::Unix(stream), None))
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // A file that is gone already is no loss.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The flags that every server of this house has.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::Address;
+use crate::rate::Rate;
+
+/// The flags of a server, to be flattened into a program's own.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[non_exhaustive]
+pub struct WebArgs {
+    /// Address to listen on: host:port, :port or unix:/path, after http:// or https:// where it shall not depend on whether a
+    /// certificate is set; may be given more than once
+    #[arg(
+        long = "web.listen-address",
+        visible_alias = "listen",
+        value_name = "ADDRESS"
+    )]
+    pub listen: Vec<Address>,
+    /// Requests that a client may make, such as 100/s or 600/m; past it, the answer is 429
+    #[arg(long = "rate-limit", value_name = "COUNT/UNIT")]
+    pub rate_limit: Option<Rate>,
+    /// Proxies whose X-Forwarded-For is believed, as addresses or networks
+    #[arg(
+        long = "trusted-proxies",
+        value_name = "NETWORK",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse()
+        .ok()
+        .or_else(|| address().ok())
+        .ok_or_else(|| "expected an address or a network such as 10.0.0.0/8".into())
+}
