@@ -12,6 +12,8 @@ pub mod modeled;
 pub mod monitor;
 mod note;
 mod process;
+#[cfg(feature = "protocol")]
+pub mod protocol;
 mod provenance;
 mod units;
 pub mod usage;

@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use zip::ZipArchive;
 use zip::result::ZipError;
+use zip::{DateTime, ZipArchive, ZipWriter};
 
 use crate::error::{Error, Result};
 use crate::host::{Host, KeptFile};
@@ -172,6 +172,14 @@ impl<R: Read + Seek> Zip<R> {
             return Err(too_large(&place, bytes.len() as u64, size));
         }
         Ok(bytes)
+    }
+
+    /// Copies one file, packed as it is.
+    pub(super) fn copy(&mut self, name: &str, to: &mut ZipWriter<Cursor<Vec<u8>>>) -> Result<()> {
+        let fail = |e: ZipError| Error::malformed(&self.place, "a file in a zip", e.to_string());
+        let file = self.archive.by_name(name).map_err(fail)?;
+        to.raw_copy_file_touch(file, DateTime::DEFAULT, Some(0o644))
+            .map_err(fail)
     }
 
     /// The names of all files, sorted.

@@ -23,16 +23,12 @@ impl ModelRegistry {
         &self,
         request: &ModelRequest,
     ) -> Result<Option<Selection<'_>>> {
-        // With two pipelines for one source the one that came last counts.
-        let last = self
-            .entries()
-            .iter()
-            .rev()
-            .find(|e| e.source() == request.source);
-        let Some(last) = last else {
+        let Some(pipeline) = self.pipeline_of(request.source) else {
             return Ok(None);
         };
-        let (pipeline, nodes) = (self.pipeline(last), self.nodes(last));
+        let Some((_, nodes)) = self.pipelines().nth(pipeline) else {
+            return Ok(None);
+        };
         let found = match (request.node_type, &request.machine) {
             (Some(node_type), _) => Some(told(node_type)),
             (None, Some(machine)) if machine.has_values()? => nodes.find(machine, true)?,
@@ -45,12 +41,8 @@ impl ModelRegistry {
         };
         let mut best: Option<(&ModelEntry, f64)> = None;
         for group in groups {
-            let entries = self.entries().iter().filter(|e| {
-                e.group() == group
-                    && e.source() == request.source
-                    && e.output_type() == request.output_type
-                    && self.pipeline(e) == pipeline
-            });
+            let folder = (pipeline, request.source, request.output_type, group);
+            let entries = self.folder(&folder);
             let candidate = best_of_group(entries.collect(), request, node_type, nodes)?;
             let Some((entry, mae)) = candidate else {
                 continue;

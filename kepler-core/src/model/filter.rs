@@ -2,6 +2,9 @@
 
 use std::str::FromStr;
 
+#[cfg(feature = "protocol")]
+use super::PowerModel;
+use super::card::HeldOut;
 use super::names::Component;
 use super::registry::ModelEntry;
 use crate::error::{Error, Result};
@@ -42,8 +45,43 @@ impl FromStr for Filter {
 
 impl Filter {
     pub(super) fn admits(&self, entry: &ModelEntry) -> bool {
-        self.0.iter().all(|condition| condition.admits(entry))
+        self.0.iter().all(|condition| {
+            condition.admits(&Judged {
+                mae: entry.mae(),
+                main: entry.source().main_component(),
+                error: &|component| entry.error(component),
+                feature: &|name| entry.features().any(|f| f == name),
+                trainer: entry.trainer(),
+            })
+        })
     }
+
+    /// The same of a model that lies in no registry.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn admits_model(&self, model: &PowerModel, main: Component) -> bool {
+        let file = model.file();
+        let error = |component| file.components.get(&component)?.errors.first();
+        let all = file.components.keys().filter_map(|c| error(*c));
+        let feature = |name: &str| model.features().any(|f| f == name);
+        self.0.iter().all(|condition| {
+            condition.admits(&Judged {
+                mae: all.clone().map(|e| e.mae).reduce(f64::max),
+                main,
+                error: &error,
+                feature: &feature,
+                trainer: &file.training.trainer,
+            })
+        })
+    }
+}
+
+/// What conditions look at.
+struct Judged<'a> {
+    mae: Option<f64>,
+    main: Component,
+    error: &'a dyn Fn(Component) -> Option<&'a HeldOut>,
+    feature: &'a dyn Fn(&str) -> bool,
+    trainer: &'a str,
 }
 
 impl Condition {
@@ -82,20 +120,19 @@ impl Condition {
         Ok(Self::AtMost(figure, component, limit))
     }
 
-    fn admits(&self, entry: &ModelEntry) -> bool {
+    fn admits(&self, model: &Judged<'_>) -> bool {
         match self {
-            Self::AtMost(Figure::Mae, None, limit) => entry.mae().is_some_and(|mae| mae <= *limit),
+            Self::AtMost(Figure::Mae, None, limit) => model.mae.is_some_and(|mae| mae <= *limit),
             Self::AtMost(figure, component, limit) => {
-                let main = entry.source().main_component();
-                let error = entry.error(component.unwrap_or(main));
+                let error = (model.error)(component.unwrap_or(model.main));
                 let value = error.and_then(|e| match figure {
                     Figure::Mae => Some(e.mae),
                     Figure::Mape => e.mape,
                 });
                 value.is_some_and(|value| value <= *limit)
             }
-            Self::Features(names) => names.iter().all(|name| entry.features().any(|f| f == name)),
-            Self::Trainer(part) => entry.trainer().contains(part.as_str()),
+            Self::Features(names) => names.iter().all(|name| (model.feature)(name)),
+            Self::Trainer(part) => model.trainer.contains(part.as_str()),
         }
     }
 }

@@ -19,6 +19,7 @@ mod knn;
 mod load;
 mod names;
 mod node_index;
+mod package;
 mod pickle;
 mod pickle_array;
 mod predict;

@@ -47,7 +47,12 @@ impl NodeIndex {
 
     /// A machine type by its number.
     pub fn get(&self, number: u32) -> Option<&NodeType> {
-        self.nodes.iter().find(|n| n.number == number)
+        // Numbers are usually places.
+        let place = usize::try_from(number).ok();
+        let usual = place.and_then(|place| self.nodes.get(place));
+        usual
+            .filter(|n| n.number == number)
+            .or_else(|| self.nodes.iter().find(|n| n.number == number))
     }
 }
 

@@ -1,6 +1,6 @@
 //! All models of a pipeline, indexed once and parsed when first used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use once_cell::sync::OnceCell;
@@ -23,9 +23,14 @@ use crate::host::Host;
 pub struct ModelRegistry {
     pipelines: Vec<Pipeline>,
     entries: Vec<ModelEntry>,
+    /// The places in `entries` of the models of each folder.
+    folders: BTreeMap<Folder, Vec<usize>>,
     skipped: Vec<(String, Error)>,
     usual: OnceCell<Usual>,
 }
+
+/// Pipeline, source, output type and group.
+type Folder = (usize, EnergySourceName, OutputType, FeatureGroup);
 
 #[derive(Debug)]
 struct Pipeline {
@@ -37,6 +42,8 @@ struct Pipeline {
 /// One model of a [`ModelRegistry`], as its metadata describes it.
 #[derive(Debug)]
 pub struct ModelEntry {
+    /// Its place among all entries.
+    place: usize,
     pipeline: usize,
     path: Box<str>,
     /// The folder's name, such as `LinearRegressionTrainer_3`.
@@ -44,6 +51,7 @@ pub struct ModelEntry {
     source: EnergySourceName,
     output_type: OutputType,
     group: FeatureGroup,
+    node_type: Option<u32>,
     features: Box<[Box<str>]>,
     mae: Option<f64>,
     errors: Box<[(Component, HeldOut)]>,
@@ -67,6 +75,7 @@ impl ModelRegistry {
         let mut registry = Self {
             pipelines: Vec::new(),
             entries: Vec::new(),
+            folders: BTreeMap::new(),
             skipped: Vec::new(),
             usual: OnceCell::new(),
         };
@@ -115,7 +124,13 @@ impl ModelRegistry {
             };
             found = true;
             match place.entry(pipeline, &archive, &has) {
-                Ok(entry) => self.entries.push(entry),
+                Ok(entry) => {
+                    let folder = (pipeline, entry.source, entry.output_type, entry.group);
+                    let places = self.folders.entry(folder).or_default();
+                    let place = self.entries.len();
+                    places.push(place);
+                    self.entries.push(ModelEntry { place, ..entry });
+                }
                 Err(error) => self.skipped.push((file.clone(), error)),
             }
         }
@@ -154,6 +169,37 @@ impl ModelRegistry {
         self.usual.get_or_init(|| Usual::of(&self.entries))
     }
 
+    /// The models of one folder of one pipeline.
+    pub(super) fn folder(&self, folder: &Folder) -> impl Iterator<Item = &ModelEntry> {
+        let places = self.folders.get(folder).into_iter().flatten();
+        places.map(|place| &self.entries[*place])
+    }
+
+    /// The pipeline that a source's models are taken from: with several for one source the one that came last.
+    pub(super) fn pipeline_of(&self, source: EnergySourceName) -> Option<usize> {
+        self.folders
+            .keys()
+            .rev()
+            .find(|(_, of, _, _)| *of == source)
+            .map(|(pipeline, ..)| *pipeline)
+    }
+
+    /// The sources that there are models of.
+    pub fn sources(&self) -> impl Iterator<Item = EnergySourceName> {
+        let all = EnergySourceName::ALL.iter().copied();
+        all.filter(|source| self.pipeline_of(*source).is_some())
+    }
+
+    /// The pipelines' names, in the order in which they were added.
+    pub fn pipelines(&self) -> impl Iterator<Item = (&str, &NodeIndex)> {
+        self.pipelines.iter().map(|p| (p.name.as_str(), &p.nodes))
+    }
+
+    /// The files of an entry's pipeline.
+    pub(super) fn archive(&self, entry: &ModelEntry) -> &Archive {
+        &self.pipelines[entry.pipeline].archive
+    }
+
     /// The machine types of an entry's pipeline.
     pub fn nodes(&self, entry: &ModelEntry) -> &NodeIndex {
         &self.pipelines[entry.pipeline].nodes
@@ -164,32 +210,47 @@ impl ModelRegistry {
         &self.pipelines[entry.pipeline].name
     }
 
-    /// The model of an entry, read at the first call.
+    /// The model of an entry, read at the first call and kept.
     ///
     /// # Errors
     /// As [`PowerModel::load`].
     pub fn model(&self, entry: &ModelEntry) -> Result<PowerModel> {
-        let read = || {
-            let pipeline = &self.pipelines[entry.pipeline];
-            let mut file = if entry.path.ends_with(".zip") {
-                let bytes = pipeline.archive.read(&entry.path)?;
-                let mut zip = Zip::from_bytes(&bytes, &entry.path)?;
-                database::model(&mut |name| zip.read(name), &entry.path)?
-            } else {
-                let folder = &entry.path;
-                database::model(
-                    &mut |name| pipeline.archive.read(&format!("{folder}/{name}")),
-                    folder,
-                )?
-            };
-            file.energy_source = Some(entry.source);
-            if let Some(node) = entry.node_type().and_then(|n| pipeline.nodes.get(n)) {
-                file.machine = node.attributes().machine();
-            }
-            file.training.data = format!("Kepler model database, {}", pipeline.name);
-            PowerModel::new(file)
+        entry
+            .model
+            .get_or_try_init(|| self.read_anew(entry))
+            .cloned()
+    }
+
+    /// The model of an entry; it is read anew and not kept, for those who keep models themselves.
+    ///
+    /// # Errors
+    /// As [`PowerModel::load`].
+    pub fn read(&self, entry: &ModelEntry) -> Result<PowerModel> {
+        match entry.model.get() {
+            Some(kept) => Ok(kept.clone()),
+            None => self.read_anew(entry),
+        }
+    }
+
+    fn read_anew(&self, entry: &ModelEntry) -> Result<PowerModel> {
+        let pipeline = &self.pipelines[entry.pipeline];
+        let mut file = if entry.path.ends_with(".zip") {
+            let bytes = pipeline.archive.read(&entry.path)?;
+            let mut zip = Zip::from_bytes(&bytes, &entry.path)?;
+            database::model(&mut |name| zip.read(name), &entry.path)?
+        } else {
+            let folder = &entry.path;
+            database::model(
+                &mut |name| pipeline.archive.read(&format!("{folder}/{name}")),
+                folder,
+            )?
         };
-        entry.model.get_or_try_init(read).cloned()
+        file.energy_source = Some(entry.source);
+        if let Some(node) = entry.node_type().and_then(|n| pipeline.nodes.get(n)) {
+            file.machine = node.attributes().machine();
+        }
+        file.training.data = format!("Kepler model database, {}", pipeline.name);
+        PowerModel::new(file)
     }
 }
 
@@ -204,6 +265,12 @@ impl ModelEntry {
         &self.name
     }
 
+    /// Its place in [`ModelRegistry::entries`].
+    #[cfg(feature = "protocol")]
+    pub(crate) fn place(&self) -> usize {
+        self.place
+    }
+
     /// Which pipeline of the registry it is in.
     pub(super) fn pipeline_number(&self) -> usize {
         self.pipeline
@@ -216,7 +283,7 @@ impl ModelEntry {
 
     /// The machine type that it is of.
     pub fn node_type(&self) -> Option<u32> {
-        Trainer::node_type(&self.name)
+        self.node_type
     }
 
     /// The meter that its training power came from.
@@ -306,12 +373,14 @@ impl<'a> ModelPlace<'a> {
         let bytes = archive.read(self.file)?;
         let path = self.file.trim_end_matches("/metadata.json");
         let mut entry = ModelEntry {
+            place: 0,
             pipeline,
             path: path.into(),
             name: self.name.into(),
             source: self.source,
             output_type: self.output_type,
             group: self.group,
+            node_type: Trainer::node_type(self.name),
             features: Box::default(),
             mae: None,
             errors: Box::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::curve::{Curve, CurveShape};
 use super::database::Trainer;
@@ -137,11 +137,7 @@ fn estimator(
                 .collect(),
         });
     };
-    let names: Vec<&str> = weights.numerical.keys().map(String::as_str).collect();
-    let main = FeatureGroup::of(&names).main_feature(component);
-    let input = main
-        .and_then(|main| names.iter().position(|n| *n == main))
-        .unwrap_or(0);
+    let input = main_input(component, &file.features);
     let shape = Trainer::curve(&file.name)
         .or((curve.len() == 4).then_some(CurveShape::Logistic))
         .ok_or_else(|| {
@@ -154,4 +150,49 @@ fn estimator(
     };
     let ratio = linear.get(input).map_or(1.0, |(ratio, _)| *ratio);
     Ok(Estimator::Curve(curve.stretched(ratio)))
+}
+
+/// The place of the feature that a curve is drawn against.
+fn main_input(component: Component, features: &[FeatureSpec]) -> usize {
+    let names: Vec<&str> = features.iter().map(|f| f.name.as_str()).collect();
+    let main = FeatureGroup::of(&names).main_feature(component);
+    main.and_then(|main| names.iter().position(|n| *n == main))
+        .unwrap_or(0)
+}
+
+/// Weights of a model whose formulas they can tell: linear ones and curves.
+pub(super) fn to_json(file: &ModelFile) -> Option<Value> {
+    if !file.derived.is_empty() {
+        return None;
+    }
+    let mut components = Map::new();
+    for (component, part) in &file.components {
+        let scale = |spec: &FeatureSpec| json!({ "scale": spec.scale });
+        let mut numerical: Map<String, Value> = Map::new();
+        for spec in &file.features {
+            numerical.insert(spec.name.clone(), scale(spec));
+        }
+        let mut all = json!({ "Categorical_Variables": {} });
+        match &part.estimator {
+            Estimator::Linear { intercept, weights } => {
+                let mut bias = *intercept;
+                for (spec, weight) in file.features.iter().zip(weights) {
+                    numerical[&spec.name]["weight"] = (*weight).into();
+                    bias -= weight * spec.offset / spec.scale;
+                }
+                all["Bias_Weight"] = bias.into();
+            }
+            // Readers of weights tell the feature of a curve by the group; it must be the same one.
+            Estimator::Curve(curve)
+                if file.features.iter().all(|f| f.offset.abs() <= 0.0)
+                    && curve.input == main_input(*component, &file.features) =>
+            {
+                all["CurveFit_Weights"] = json!(curve.weights);
+            }
+            _ => return None,
+        }
+        all["Numerical_Variables"] = numerical.into();
+        components.insert(component.to_string(), json!({ "All_Weights": all }));
+    }
+    Some(components.into())
 }

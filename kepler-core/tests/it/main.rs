@@ -36,6 +36,12 @@ mod parity;
 mod perf_events;
 mod powercap;
 mod procfs;
+#[cfg(feature = "protocol")]
+mod protocol;
+#[cfg(feature = "protocol")]
+mod protocol_estimator;
+#[cfg(feature = "protocol")]
+mod protocol_replay;
 mod registers;
 mod shared;
 #[cfg(feature = "train")]

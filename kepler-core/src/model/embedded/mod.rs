@@ -7,6 +7,7 @@
 //! benchmark; it was made from RAPL rows of cloud machines.
 
 mod machine;
+mod power_model;
 mod processor;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub struct NodeModel {
     note: Arc<str>,
     in_range: bool,
     hidden_host: bool,
+    machine: MachineSpec,
     curves: [ZoneCurve; 3],
 }
 
@@ -107,7 +109,7 @@ pub fn for_machine(spec: &MachineSpec) -> NodeModel {
         .map(|host| family.power(host, spec.guest))
         .collect::<Result<Vec<_>>>()
         .expect("the inputs are finite numbers and as many as the family has: a test tries all machines");
-    family.scaled(&place, &power)
+    family.scaled(spec, &place, &power)
 }
 
 /// The embedded models themselves, for those who want their cards: platform by rising load, then zones.
@@ -136,6 +138,11 @@ impl NodeModel {
     /// What a reader of the figures must know: scaling and what was assumed.
     pub fn note(&self) -> &Arc<str> {
         &self.note
+    }
+
+    /// The machine that it is for; cores are those that it was taken to have where they were not told.
+    pub fn machine(&self) -> &MachineSpec {
+        &self.machine
     }
 
     /// Whether the machine's attributes lie within those of the training data.
@@ -257,7 +264,7 @@ impl Family {
     }
 
     /// The likeliest host's power, scaled to this machine's share, with an interval over all hosts that it may be.
-    fn scaled(&self, place: &Place, hosts: &[MachinePower]) -> NodeModel {
+    fn scaled(&self, spec: &MachineSpec, place: &Place, hosts: &[MachinePower]) -> NodeModel {
         let cpus = f64::from(place.cpus);
         let share = |host: &Machine| cpus / f64::from(host.cpus);
         let curves = std::array::from_fn(|zone| {
@@ -281,6 +288,10 @@ impl Family {
             note: note(place).into(),
             in_range: hosts[0].in_range && !place.hidden(),
             hidden_host: place.hidden(),
+            machine: MachineSpec {
+                cores: Some(place.cpus),
+                ..spec.clone()
+            },
             curves,
         }
     }

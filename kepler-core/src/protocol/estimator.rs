@@ -1,0 +1,169 @@
+//! The conversation of the older estimator on its unix socket: one JSON object in, one out, a connection each.
+
+use ndarray::Array2;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::catalog::Catalog;
+use super::choice::ModelId;
+use super::refusal::Refusal;
+use crate::host::MachineSpec;
+use crate::model::{
+    EnergySourceName, Filter, ModelRequest, OutputType, SelectionPolicy, SpecRecord,
+};
+
+/// What the exporter asks.
+#[derive(Deserialize)]
+struct Question {
+    metrics: Vec<String>,
+    values: Vec<Vec<f64>>,
+    output_type: String,
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    system_features: Vec<String>,
+    #[serde(default)]
+    system_values: Vec<Value>,
+    #[serde(default)]
+    trainer_name: String,
+    #[serde(default)]
+    filter: String,
+}
+
+/// Finds the end of a request in a stream: where its outermost brace closes.
+///
+/// ```
+/// use kepler_core::protocol::estimator::RequestEnd;
+///
+/// let mut end = RequestEnd::default();
+/// assert_eq!(end.find(br#"{"a": "}"#), None);
+/// assert_eq!(end.find(br#"\"}", "b": {}} "#), Some(13));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestEnd {
+    depth: usize,
+    quoted: bool,
+    escaped: bool,
+}
+
+impl RequestEnd {
+    /// Takes the next bytes; the number of them that belong to the request when it ends among them.
+    pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (place, byte) in bytes.iter().enumerate() {
+            if self.quoted {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.quoted = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.quoted = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Some(place + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// An estimator's reply, and the model that it is of.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The JSON to send.
+    pub text: String,
+    /// The model.
+    pub model: Option<ModelId>,
+    /// Whether the request was met.
+    pub met: bool,
+}
+
+impl Reply {
+    /// A reply that only tells what is wrong.
+    pub fn refusal(why: &str) -> Self {
+        Self {
+            text: json!({ "powers": {}, "msg": why }).to_string(),
+            model: None,
+            met: false,
+        }
+    }
+}
+
+impl Catalog {
+    /// Answers one request of the estimator's socket for this machine. A request that cannot be met is answered too, with
+    /// what is wrong in `msg`.
+    pub fn reply(&self, machine: &MachineSpec, request: &[u8]) -> Reply {
+        self.powers(machine, request)
+            .unwrap_or_else(|refusal| Reply::refusal(&refusal.reason))
+    }
+
+    fn powers(&self, machine: &MachineSpec, request: &[u8]) -> Result<Reply, Refusal> {
+        let question: Question = serde_json::from_slice(request)
+            .map_err(|e| Refusal::bad(format!("the request: {e}")))?;
+        let source = match &question.source {
+            Some(name) => EnergySourceName::of_request(name)?,
+            None => EnergySourceName::RaplSysfs,
+        };
+        let output_type: OutputType = question.output_type.parse()?;
+        let width = question.metrics.len();
+        if let Some(row) = question.values.iter().find(|row| row.len() != width) {
+            return Err(Refusal::bad(format!(
+                "values: a row of {}, where there are {width} metrics",
+                row.len()
+            )));
+        }
+        // What describes the system is the same in every row; text among it is no feature of any model.
+        let system = question.system_features.iter().zip(&question.system_values);
+        let system: Vec<(&String, f64)> = system
+            .filter_map(|(name, value)| Some((name, number(value)?)))
+            .filter(|(name, _)| !question.metrics.contains(name))
+            .collect();
+        let mut names = question.metrics.clone();
+        names.extend(system.iter().map(|(name, _)| (*name).clone()));
+        if names.len() > 256 {
+            return Err(Refusal::bad("more than 256 metrics"));
+        }
+        let mut wanted = ModelRequest::new(source, output_type, &names);
+        wanted.machine = Some(SpecRecord::from(machine));
+        wanted.trainer = question.trainer_name;
+        wanted.filter = question.filter.parse::<Filter>()?;
+        let choice = self.choose(&wanted, SelectionPolicy::Compatible)?;
+        let choice = choice.ok_or_else(|| {
+            Refusal::bad(format!(
+                "no model of {source} {output_type} for these metrics"
+            ))
+        })?;
+        let model = self.model(&choice).map_err(|e| Refusal::broken(&e))?;
+        let constant = system.iter().map(|(_, value)| *value);
+        let values = question.values.iter();
+        let values = values.flat_map(|row| row.iter().copied().chain(constant.clone()));
+        let rows = Array2::from_shape_vec((question.values.len(), names.len()), values.collect())
+            .map_err(|e| Refusal::bad(format!("values: {e}")))?;
+        let powers = model.bind_among(&names)?.predict(rows.view())?.watts;
+        let cores = (machine.cores, model.file().machine.cores);
+        let core_ratio = match cores {
+            (Some(own), Some(models)) if models > 0 => f64::from(own) / f64::from(models),
+            _ => 1.0,
+        };
+        Ok(Reply {
+            text: json!({ "powers": powers, "msg": "", "core_ratio": core_ratio }).to_string(),
+            model: Some(choice.id),
+            met: true,
+        })
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    let number = value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok());
+    number.filter(|n| n.is_finite())
+}
