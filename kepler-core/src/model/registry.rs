@@ -266,8 +266,7 @@ impl ModelEntry {
     }
 
     /// Its place in [`ModelRegistry::entries`].
-    #[cfg(feature = "protocol")]
-    pub(crate) fn place(&self) -> usize {
+    pub fn place(&self) -> usize {
         self.place
     }
 

@@ -37,7 +37,7 @@ struct Question {
 ///
 /// let mut end = RequestEnd::default();
 /// assert_eq!(end.find(br#"{"a": "}"#), None);
-/// assert_eq!(end.find(br#"\"}", "b": {}} "#), Some(13));
+/// assert_eq!(end.find(br#"\"}", "b": {}} "#), Some(14));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestEnd {
