@@ -190,6 +190,15 @@ static __noinline int drop(struct kepler_total *total, __u64 cgroup)
 	return 0;
 }
 
+/* A parent may take the leader's time into the group's sum while the leader is still on its way to its last switch; its own
+ * count goes on to the end. For a process of one thread, as most are, that is the whole. */
+static __always_inline __u64 final_cpu(struct task_struct *leader)
+{
+	__u64 all = leader->signal->sum_sched_runtime, own = leader->se.sum_exec_runtime;
+
+	return own > all ? own : all;
+}
+
 /* The one place where a process' totals are final: every thread, its last slice and its teardown are in. */
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(process_free, struct task_struct *task)
@@ -208,7 +217,7 @@ int BPF_PROG(process_free, struct task_struct *task)
 	if (!record) {
 		struct kepler_total total = {
 			.records = 1,
-			.cpu_ns = signal->sum_sched_runtime,
+			.cpu_ns = final_cpu(task),
 			.switches = signal->nvcsw + signal->nivcsw,
 		};
 
@@ -220,7 +229,7 @@ int BPF_PROG(process_free, struct task_struct *task)
 	record->tgid = task->tgid;
 	record->flags = task->flags & PF_KTHREAD ? KEPLER_KERNEL : 0;
 	record->start_ns = task->start_boottime;
-	record->cpu_ns = signal->sum_sched_runtime;
+	record->cpu_ns = final_cpu(task);
 	record->switches = signal->nvcsw + signal->nivcsw;
 	record->cgroup = cgroup_of(task);
 	record->exec_id = task->self_exec_id;
