@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener as StdTcpListener;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,22 @@ impl fmt::Display for Address {
 pub(crate) enum Bound {
     Tcp(StdTcpListener),
     Unix(StdUnixListener, PathBuf),
+}
+
+impl Bound {
+    /// The one address that is listened on, where it is not every one.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        let ip = self.address()?.ip();
+        (!ip.is_unspecified()).then_some(ip)
+    }
+
+    /// Where it listens; `None` for a unix socket.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(..) => None,
+        }
+    }
 }
 
 fn bind_tcp(place: &str) -> io::Result<StdTcpListener> {

@@ -4,10 +4,10 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::{Request, Version, header};
 use tokio::runtime::Handle;
@@ -18,15 +18,19 @@ use crate::activity::Answering;
 /// What a body fails with.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// How long, and how much of, a body that nobody wants is read, so that the client comes to read its answer.
+/// How long a body that nobody wants is read, so that the client comes to read its answer.
 const LEFTOVER_TIME: Duration = Duration::from_secs(4);
+/// How much of it; who sends more sees its connection closed.
+const LEFTOVER_BYTES: usize = 32 << 20;
 
 /// The body of a request. It fails past [`Limits::body_bytes`](crate::Limits::body_bytes); whatever the handler then
 /// answers, the client is told 413.
 pub struct Body {
-    inner: Option<Limited<Incoming>>,
+    inner: Option<Incoming>,
+    /// How many bytes more may come.
+    left: u64,
     received: Received,
-    /// What a client of HTTP/1 still sends has to be read, or it never sees its answer.
+    /// What the client still sends has to be read, or it never sees its answer.
     leftover: bool,
 }
 
@@ -46,12 +50,10 @@ impl Body {
         let received = Received((!empty).then(|| Arc::new(AtomicU8::new(PARTLY))));
         let waits_for_continue = head.headers.contains_key(header::EXPECT);
         let body = Self {
-            inner: Some(Limited::new(
-                incoming,
-                usize::try_from(limit).unwrap_or(usize::MAX),
-            )),
+            inner: Some(incoming),
+            left: limit,
             received: received.clone(),
-            leftover: head.version < Version::HTTP_2 && !waits_for_continue,
+            leftover: head.version == Version::HTTP_2 || !waits_for_continue,
         };
         (Request::from_parts(head, body), received)
     }
@@ -88,16 +90,23 @@ impl HttpBody for Body {
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
-        let frame = Pin::new(inner).poll_frame(cx);
-        match &frame {
-            Poll::Ready(None) => self.received.set(WHOLE),
-            Poll::Ready(Some(Err(error))) if error.is::<LengthLimitError>() => {
-                self.received.set(TOO_LARGE);
+        let frame = ready!(Pin::new(inner).poll_frame(cx));
+        // Asked for, it comes.
+        self.leftover |= self.received.0.is_some();
+        let Some(frame) = frame else {
+            self.received.set(WHOLE);
+            return Poll::Ready(None);
+        };
+        if let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) {
+            match self.left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = left,
+                None => {
+                    self.received.set(TOO_LARGE);
+                    return Poll::Ready(Some(Err("the body of the request is too large".into())));
+                }
             }
-            // Asked for, it comes.
-            _ => self.leftover |= self.received.0.is_some(),
         }
-        frame
+        Poll::Ready(Some(frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -117,8 +126,15 @@ impl Drop for Body {
             return;
         }
         if let (Some(mut rest), Ok(runtime)) = (self.inner.take(), Handle::try_current()) {
-            // As much again as a body may have; who sends more sees its connection closed.
-            let drain = async move { while let Some(Ok(_)) = rest.frame().await {} };
+            let drain = async move {
+                let mut bytes = 0;
+                while let Some(Ok(frame)) = rest.frame().await {
+                    bytes += frame.data_ref().map_or(0, Bytes::len);
+                    if bytes > LEFTOVER_BYTES {
+                        break;
+                    }
+                }
+            };
             runtime.spawn(timeout(LEFTOVER_TIME, drain));
         }
     }

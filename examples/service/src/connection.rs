@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Phase};
 use crate::body::{Body, BoxError};
@@ -50,15 +51,14 @@ where
     S::Future: Send,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let mut stream = Watched::new(socket, gate.limits.stall_time);
-    let http2 = tokio::select! {
-        first = timeout(gate.limits.head_time, stream.speaks_http2()) => match first {
-            Ok(Ok(http2)) => http2,
-            Ok(Err(_)) => return None,
-            Err(_) if stream.has_begun() => return Some(Farewell::too_slow(stream)),
-            Err(_) => return None,
-        },
+    let stream = Watched::new(socket, gate.limits.stall_time);
+    let greeted = tokio::select! {
+        greeted = greet(stream, peer.tls, &gate) => greeted,
         _ = signals.stopped.changed() => return None,
+    };
+    let (mut stream, http2) = match greeted {
+        Greeted::Served(stream, http2) => (stream, http2),
+        Greeted::Refused(farewell) => return farewell,
     };
     let activity = Arc::new(Activity::new(!http2));
     stream.tell(&activity);
@@ -116,6 +116,48 @@ where
     }
 }
 
+/// How a connection began.
+enum Greeted {
+    /// The stream, and whether it carries HTTP/2.
+    Served(Watched, bool),
+    Refused(Option<Farewell>),
+}
+
+/// Finds out what the client speaks; TLS is agreed on where it is spoken.
+async fn greet(mut stream: Watched, tls: bool, gate: &Gate) -> Greeted {
+    let limits = &gate.limits;
+    let site = gate.sites.at(std::time::Instant::now());
+    let Some(config) = site.tls.clone().filter(|_| tls) else {
+        if !site.http2 {
+            return Greeted::Served(stream, false);
+        }
+        return match timeout(limits.head_time, stream.speaks_http2()).await {
+            Ok(Ok(http2)) => Greeted::Served(stream, http2),
+            Err(_) if stream.has_begun() => Greeted::Refused(Some(Farewell::too_slow(stream))),
+            Ok(Err(_)) | Err(_) => Greeted::Refused(None),
+        };
+    };
+    let handshake = async {
+        if stream.speaks_plainly().await? {
+            return Ok(Err(Farewell::not_plainly(stream)));
+        }
+        TlsAcceptor::from(config).accept(stream).await.map(Ok)
+    };
+    match timeout(limits.head_time, handshake).await {
+        Ok(Ok(Ok(tls))) => {
+            let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+            let stream = Watched::new(Socket::Tls(Box::new(tls)), limits.stall_time);
+            Greeted::Served(stream, http2)
+        }
+        Ok(Ok(Err(farewell))) => Greeted::Refused(Some(farewell)),
+        Ok(Err(error)) => {
+            log::debug(&format!("connection: TLS: {error}"));
+            Greeted::Refused(None)
+        }
+        Err(_) => Greeted::Refused(None),
+    }
+}
+
 /// The end of a connection on which the client may still be sending: to close with something unread would take back the
 /// answer that it has not read yet.
 pub(crate) struct Farewell {
@@ -137,6 +179,14 @@ impl Farewell {
         Self {
             stream,
             text: b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        }
+    }
+
+    /// HTTP came where TLS is spoken.
+    fn not_plainly(stream: Watched) -> Self {
+        Self {
+            stream,
+            text: b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 32\r\n\r\nthis port speaks HTTPS, not HTTP\n",
         }
     }
 

@@ -1,12 +1,12 @@
 //! What is asked of each request before a handler sees it, and of each answer before the client does.
 
-use std::net::IpAddr;
-use std::time::Instant;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body as HttpBody, Bytes, Incoming};
 use hyper::header::{
     ACCEPT, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode, Version};
@@ -14,8 +14,10 @@ use ipnet::IpNet;
 use tokio::time::timeout;
 
 use crate::activity::Answering;
+use crate::auth::{Passwords, Verdict};
 use crate::body::{Answer, Body, BoxError};
 use crate::rate::{self, RateLimiter};
+use crate::site::{Site, Sites};
 use crate::{Limits, Probe, log};
 
 /// Who asks; an extension of each request.
@@ -31,6 +33,8 @@ pub struct Peer {
 /// What all connections of a server share.
 pub(crate) struct Gate {
     pub(crate) limits: Limits,
+    pub(crate) sites: Sites,
+    pub(crate) passwords: Passwords,
     pub(crate) rate: Option<RateLimiter>,
     pub(crate) proxies: Vec<IpNet>,
 }
@@ -61,7 +65,8 @@ impl Gate {
             .address
             .map(|address| rate::client(address, request.headers(), &self.proxies));
         request.extensions_mut().insert(peer);
-        let result = match self.admit(&request, peer) {
+        let site = self.sites.at(Instant::now());
+        let result = match self.admit(&request, peer, &site).await {
             Ok(()) => self.handle(service, request).await,
             Err(refusal) => {
                 // Dropped as a bounded body, so that what the client still sends is read.
@@ -74,24 +79,45 @@ impl Gate {
             Err(refusal) => refusal.response(version, wants_json, answering),
         };
         protect(response.headers_mut());
+        for (name, value) in &site.headers {
+            response.headers_mut().insert(name, value.clone());
+        }
         response
     }
 
-    fn admit(&self, request: &Request<Incoming>, peer: Peer) -> Result<(), Refusal> {
-        if Probe::of(request.uri().path()).is_none()
-            && let (Some(rate), Some(address)) = (&self.rate, peer.address)
-            && let Err(wait) = rate.take(address, Instant::now())
-        {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            return Err(Refusal {
-                header: Some((RETRY_AFTER, seconds.into())),
-                ..Refusal::of(StatusCode::TOO_MANY_REQUESTS, "too many requests")
-            });
-        }
+    async fn admit(
+        &self,
+        request: &Request<Incoming>,
+        peer: Peer,
+        site: &Site,
+    ) -> Result<(), Refusal> {
         if request.body().size_hint().lower() > self.limits.body_bytes {
             return Err(Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE));
         }
-        Ok(())
+        if Probe::of(request.uri().path()).is_some() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if let (Some(rate), Some(address)) = (&self.rate, peer.address) {
+            rate.take(address, now).map_err(Refusal::too_many)?;
+        }
+        if let Some(rate) = &site.rate {
+            rate.take(ALL, now).map_err(Refusal::too_many)?;
+        }
+        let Some(users) = &site.users else {
+            return Ok(());
+        };
+        match self.passwords.verify(users, request.headers()).await {
+            Verdict::Welcome => Ok(()),
+            Verdict::Unknown => Err(Refusal {
+                header: Some((
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"kepler\", charset=\"UTF-8\""),
+                )),
+                ..Refusal::of(StatusCode::UNAUTHORIZED, "user and password are needed")
+            }),
+            Verdict::Busy => Err(Refusal::busy("too many passwords are being verified")),
+        }
     }
 
     async fn handle<S, B>(
@@ -116,10 +142,7 @@ impl Gate {
                     "the request failed",
                 ))
             }
-            Err(_) if received.is_whole() => Err(Refusal {
-                header: Some((RETRY_AFTER, HeaderValue::from_static("1"))),
-                ..Refusal::of(StatusCode::SERVICE_UNAVAILABLE, "the request took too long")
-            }),
+            Err(_) if received.is_whole() => Err(Refusal::busy("the request took too long")),
             Err(_) => Err(Refusal::of(
                 StatusCode::REQUEST_TIMEOUT,
                 "the body of the request came too slowly",
@@ -128,6 +151,8 @@ impl Gate {
     }
 }
 
+/// In whose name all clients together are counted.
+const ALL: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const TOO_LARGE: &str = "the body of the request is too large";
 
 impl Refusal {
@@ -136,6 +161,21 @@ impl Refusal {
             status,
             reason,
             header: None,
+        }
+    }
+
+    fn busy(reason: &'static str) -> Self {
+        Self {
+            header: Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            ..Self::of(StatusCode::SERVICE_UNAVAILABLE, reason)
+        }
+    }
+
+    fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self {
+            header: Some((RETRY_AFTER, seconds.into())),
+            ..Self::of(StatusCode::TOO_MANY_REQUESTS, "too many requests")
         }
     }
 

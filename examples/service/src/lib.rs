@@ -2,27 +2,38 @@
 
 mod activity;
 mod address;
+mod auth;
 mod body;
 mod cli;
+mod client_cert;
+mod config;
 mod connection;
+mod duration;
 mod error;
+mod files;
 mod gate;
 mod health;
 mod limits;
 pub mod log;
 mod rate;
+mod self_signed;
 mod server;
+mod site;
 mod stop;
 mod stream;
+mod tls;
 mod web;
 
 pub use address::Address;
+pub use auth::AdminToken;
 pub use body::Body;
 pub use cli::parse;
+pub use duration::duration;
 pub use error::{Error, Result};
 pub use gate::Peer;
 pub use health::Probe;
 pub use limits::Limits;
+pub use rate::Rate;
 pub use server::Server;
 pub use stop::stop_signal;
 pub use web::WebArgs;

@@ -1,10 +1,10 @@
 //! Listeners: opened at once, served until the end, and emptied before it.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::Response;
@@ -15,10 +15,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::address::Bound;
+use crate::auth::Passwords;
 use crate::body::{Body, BoxError};
 use crate::connection::{self, Farewell, Signals};
 use crate::gate::{Gate, Peer};
 use crate::rate::RateLimiter;
+use crate::site::Sites;
 use crate::stream::Socket;
 use crate::{Address, Error, Limits, Result, WebArgs, log};
 
@@ -29,7 +31,7 @@ const WAITING: usize = 128;
 
 /// Open listeners and what holds for who comes there.
 pub struct Server {
-    listeners: Vec<Bound>,
+    listeners: Vec<(Bound, bool)>,
     gate: Gate,
 }
 
@@ -44,18 +46,34 @@ impl Server {
         } else {
             args.listen.clone()
         };
-        if let Some(address) = addresses.iter().find(|a| a.tls(false)) {
-            return Err(Error::invalid(address, "no certificate is set"));
-        }
-        let listeners = addresses.iter().map(Address::bind);
+        let bound: Vec<Bound> = addresses.iter().map(Address::bind).collect::<Result<_>>()?;
+        let ips: Vec<IpAddr> = bound.iter().filter_map(Bound::ip).collect();
+        let sites = Sites::open(args, &ips)?;
+        let has_tls = sites.at(Instant::now()).tls.is_some();
+        let tls = addresses.iter().map(|address| match address.tls(has_tls) {
+            true if !has_tls => Err(Error::invalid(
+                address,
+                "no certificate is set: see --web.config.file and --web.self-signed",
+            )),
+            tls => Ok(tls),
+        });
+        let tls: Vec<bool> = tls.collect::<Result<_>>()?;
         Ok(Self {
-            listeners: listeners.collect::<Result<_>>()?,
+            listeners: bound.into_iter().zip(tls).collect(),
             gate: Gate {
                 limits,
+                sites,
+                passwords: Passwords::new()?,
                 rate: args.rate_limit.map(RateLimiter::new),
                 proxies: args.trusted_proxies.clone(),
             },
         })
+    }
+
+    /// Where it listens, the unix sockets apart: port 0 is a true one here.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let bound = self.listeners.iter();
+        bound.filter_map(|(bound, _)| bound.address()).collect()
     }
 
     /// Answers requests by `service` until `stop` is done, then finishes those under way. Runs on the current tokio runtime.
@@ -83,10 +101,10 @@ impl Server {
             service,
             signals: Signals { stopped, pressed },
         };
-        for bound in self.listeners {
+        for (bound, tls) in self.listeners {
             let listener = Listener::open(bound)?;
-            log::info(&format!("listening on {}", listener.name()));
-            tokio::spawn(accept(listener, door.clone()));
+            log::info(&format!("listening on {}", listener.name(tls)));
+            tokio::spawn(accept(listener, tls, door.clone()));
         }
         drop(door);
         stop.await;
@@ -136,6 +154,8 @@ where
                             drop(turn);
                             door.serve(socket, peer, place).await;
                         }
+                        // Over TLS nothing can be said before a handshake.
+                        _ if peer.tls => {}
                         _ => Farewell::no_place(socket).say().await,
                     }
                 });
@@ -152,7 +172,7 @@ where
     }
 }
 
-async fn accept<S, B>(listener: Listener, door: Door<S>)
+async fn accept<S, B>(listener: Listener, tls: bool, door: Door<S>)
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
     S: Clone + Send + Sync + 'static,
@@ -166,7 +186,7 @@ where
             accepted = listener.accept() => match accepted {
                 Ok((socket, address)) => {
                     failing = false;
-                    door.come_in(socket, Peer { address, tls: false });
+                    door.come_in(socket, Peer { address, tls });
                 }
                 Err(error) => {
                     // Out of descriptors, say: nothing to do but to wait.
@@ -201,12 +221,13 @@ impl Listener {
         })
     }
 
-    fn name(&self) -> String {
+    fn name(&self, tls: bool) -> String {
+        let scheme = if tls { "https" } else { "http" };
         match self {
             Self::Tcp(listener) => listener
                 .local_addr()
-                .map_or_else(|e| e.to_string(), |address| format!("http://{address}")),
-            Self::Unix(_, path) => format!("unix:{}", path.display()),
+                .map_or_else(|e| e.to_string(), |address| format!("{scheme}://{address}")),
+            Self::Unix(_, path) => format!("{scheme}://unix:{}", path.display()),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::server::TlsStream;
 
 use crate::activity::Activity;
 
@@ -16,6 +17,7 @@ use crate::activity::Activity;
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream<Watched>>),
 }
 
 /// Calls a method of whichever stream it is.
@@ -24,6 +26,7 @@ macro_rules! either {
         match $socket {
             Socket::Tcp($stream) => $call,
             Socket::Unix($stream) => $call,
+            Socket::Tls($stream) => $call,
         }
     };
 }
@@ -103,10 +106,8 @@ impl Watched {
 
     /// Whether the client speaks HTTP/2 without having been asked. Reads until that is sure.
     pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
-        let mut bytes = [0; 2048];
         loop {
-            let count = self.stream.read(&mut bytes).await?;
-            self.begun.extend_from_slice(&bytes[..count]);
+            let count = self.begin().await?;
             let length = self.begun.len().min(PREFACE.len());
             if count == 0 || self.begun[..length] != PREFACE[..length] {
                 return Ok(false);
@@ -115,6 +116,20 @@ impl Watched {
                 return Ok(true);
             }
         }
+    }
+
+    /// Whether the client speaks HTTP where TLS is spoken.
+    pub(crate) async fn speaks_plainly(&mut self) -> io::Result<bool> {
+        self.begin().await?;
+        Ok(self.begun.first().is_some_and(u8::is_ascii_uppercase))
+    }
+
+    /// Reads what is there, for a look at it; how many bytes it was.
+    async fn begin(&mut self) -> io::Result<usize> {
+        let mut bytes = [0; 2048];
+        let count = self.stream.read(&mut bytes).await?;
+        self.begun.extend_from_slice(&bytes[..count]);
+        Ok(count)
     }
 
     /// Whether something came already.

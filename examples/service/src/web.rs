@@ -1,6 +1,7 @@
 //! The flags that every server of this house has.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
@@ -19,6 +20,17 @@ pub struct WebArgs {
         value_name = "ADDRESS"
     )]
     pub listen: Vec<Address>,
+    /// File with certificates, users, headers and a rate, in the format that Prometheus' exporters share; read again when
+    /// it or a file that it names changes
+    #[arg(
+        long = "web.config.file",
+        alias = "web.config-file",
+        value_name = "PATH"
+    )]
+    pub config_file: Option<PathBuf>,
+    /// Speak TLS with a certificate made at the start, where the file sets none
+    #[arg(long = "web.self-signed")]
+    pub self_signed: bool,
     /// Requests that a client may make, such as 100/s or 600/m; past it, the answer is 429
     #[arg(long = "rate-limit", value_name = "COUNT/UNIT")]
     pub rate_limit: Option<Rate>,

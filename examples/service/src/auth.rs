@@ -1,0 +1,219 @@
+//! Passwords and tokens, compared in the same time whether they are right or wrong.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
+use ring::hmac;
+use ring::rand::SystemRandom;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::files::Files;
+use crate::{Error, Result};
+
+/// The largest cost of a hash: some seconds. Each step more doubles it, and a stop waits for it.
+const LARGEST_COST: u32 = 16;
+/// Passwords that may wait to be verified; each takes its turn.
+const WAITING: usize = 16;
+/// Verified passwords that are remembered.
+const REMEMBERED: usize = 1024;
+
+/// Who may come in: names and bcrypt hashes.
+#[derive(Debug)]
+pub(crate) struct Users {
+    hashes: BTreeMap<String, String>,
+    /// What the password of an unknown user is compared with, so that the answer takes as long.
+    decoy: String,
+}
+
+impl Users {
+    /// `None` where there are no users, and everybody may come in.
+    pub(crate) fn new(hashes: &BTreeMap<String, String>, file: &Path) -> Result<Option<Self>> {
+        let mut most = 0;
+        for (user, hash) in hashes {
+            let wrong = |problem| {
+                Error::invalid(
+                    &file.display(),
+                    format!("basic_auth_users.{user}: {problem}"),
+                )
+            };
+            let cost = hash
+                .parse::<bcrypt::HashParts>()
+                .map_err(|_| wrong("expected a bcrypt hash, such as htpasswd -nB makes".into()))?
+                .get_cost();
+            if !(4..=LARGEST_COST).contains(&cost) {
+                return Err(wrong(format!(
+                    "expected a cost from 4 to {LARGEST_COST}, found {cost}"
+                )));
+            }
+            most = most.max(cost);
+        }
+        Ok((!hashes.is_empty()).then(|| Self {
+            hashes: hashes.clone(),
+            decoy: format!("$2b${most:02}${}", ".".repeat(53)),
+        }))
+    }
+}
+
+/// Whether a request may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Welcome,
+    Unknown,
+    /// Too many passwords wait to be verified.
+    Busy,
+}
+
+/// Verifies passwords, one at a time and off the event loop, and remembers those that were right.
+pub(crate) struct Passwords {
+    key: hmac::Key,
+    right: Mutex<HashSet<[u8; 32]>>,
+    turn: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Passwords {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            key: random_key()?,
+            right: Mutex::default(),
+            turn: Semaphore::new(1),
+            waiting: Semaphore::new(WAITING),
+        })
+    }
+
+    /// Whether the request's basic credentials are those of one of `users`.
+    pub(crate) async fn verify(&self, users: &Users, headers: &HeaderMap) -> Verdict {
+        let Some((user, password)) = basic_credentials(headers) else {
+            return Verdict::Unknown;
+        };
+        let (known, hash) = match users.hashes.get(&user) {
+            Some(hash) => (true, hash.clone()),
+            None => (false, users.decoy.clone()),
+        };
+        // Remembered as a keyed digest, so that neither the password nor a cheap hash of it stays in memory.
+        let digest = self.digest(&[user.as_bytes(), hash.as_bytes(), &password]);
+        if known && self.lock().contains(&digest) {
+            return Verdict::Welcome;
+        }
+        let Ok(_place) = self.waiting.try_acquire() else {
+            return Verdict::Busy;
+        };
+        let Ok(_turn) = self.turn.acquire().await else {
+            return Verdict::Busy;
+        };
+        // Another request may have brought the same password meanwhile.
+        if known && self.lock().contains(&digest) {
+            return Verdict::Welcome;
+        }
+        let right = spawn_blocking(move || bcrypt::verify(&password, &hash).unwrap_or(false));
+        if !(right.await.unwrap_or(false) && known) {
+            return Verdict::Unknown;
+        }
+        let mut remembered = self.lock();
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(digest);
+        Verdict::Welcome
+    }
+
+    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.sign().as_ref());
+        digest
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<[u8; 32]>> {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// User and password of an `Authorization: Basic` header.
+fn basic_credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
+    let mut bytes = BASE64_STANDARD.decode(scheme(headers, "basic")?).ok()?;
+    let colon = bytes.iter().position(|&b| b == b':')?;
+    let password = bytes.split_off(colon + 1);
+    bytes.truncate(colon);
+    Some((String::from_utf8(bytes).ok()?, password))
+}
+
+/// What an `Authorization` header says in this scheme.
+fn scheme<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(wanted).then(|| rest.trim())
+}
+
+fn random_key() -> Result<hmac::Key> {
+    hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| Error::System {
+        what: "draw random numbers",
+        source: std::io::ErrorKind::Other.into(),
+    })
+}
+
+/// A secret that opens what only administrators may do.
+#[derive(Clone)]
+pub struct AdminToken {
+    key: hmac::Key,
+    tag: Arc<hmac::Tag>,
+}
+
+impl AdminToken {
+    /// The header by which a token can be brought where `Authorization` holds a password.
+    pub const HEADER: &'static str = "x-admin-token";
+
+    /// The token in a file, without the white space around it.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::Invalid`] where the file is empty.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = Files::default().read(path)?;
+        Self::new(bytes.trim_ascii())
+            .ok_or_else(|| Error::invalid(&path.display(), "expected a token, found nothing"))
+    }
+
+    /// A token; `None` where it is empty.
+    pub fn new(token: &[u8]) -> Option<Self> {
+        let key = random_key().ok().filter(|_| !token.is_empty())?;
+        let tag = Arc::new(hmac::sign(&key, token));
+        Some(Self { key, tag })
+    }
+
+    /// Whether a request brings it, as `Authorization: Bearer TOKEN` or as `X-Admin-Token: TOKEN`. Takes the same time for
+    /// every wrong token.
+    ///
+    /// ```
+    /// use hyper::HeaderMap;
+    /// use kepler_service::AdminToken;
+    ///
+    /// let token = AdminToken::new(b"open sesame").unwrap();
+    /// let mut headers = HeaderMap::new();
+    /// assert!(!token.is_in(&headers));
+    /// headers.insert("authorization", "Bearer open sesame".parse().unwrap());
+    /// assert!(token.is_in(&headers));
+    /// ```
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        let bearer = scheme(headers, "bearer").map(str::as_bytes);
+        let own = headers.get(Self::HEADER).map(|value| value.as_bytes());
+        [bearer, own]
+            .into_iter()
+            .flatten()
+            .any(|token| hmac::verify(&self.key, token, self.tag.as_ref().as_ref()).is_ok())
+    }
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken")
+    }
+}
