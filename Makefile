@@ -89,6 +89,6 @@ $(PYTEST): kepler-py/requirements.txt
 	touch $@
 
 $(NODE): kepler-node/package-lock.json
-	cd kepler-node && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
 .PHONY: help run test test-rust test-python test-node lint fmt doc bench models eval bpf bpf-check test-kernels wheels npm tools
