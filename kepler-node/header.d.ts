@@ -40,3 +40,115 @@ export interface TrainOptions extends TrainingOptions {
 
 /** Trains a power model on measured rows or on a CSV file. Its errors and intervals come from cross-validation. */
 export declare function train(data: string | TrainingRows, options?: TrainOptions): Promise<PowerModel>
+
+/** What the rows of a snapshot's lists have in common. Figures are since it was first seen, watts of the last interval. */
+export interface Workload {
+  /** `running` or `terminated`. */
+  readonly state: 'running' | 'terminated'
+  /** CPU time. */
+  readonly cpuSeconds: number
+  /** Active energy by domain. */
+  readonly joules: Record<string, number>
+  /** Its equal share of the machine's idle energy, by domain; of a container or machine, its processes' shares. */
+  readonly idleJoules: Record<string, number>
+  /** Active power by domain; a domain that could not be read is absent. */
+  readonly watts: Record<string, number>
+  /** Events; a counter that is not collected is absent. */
+  readonly counters: Record<string, number>
+  /** A copy as a plain object: a record looks its fields up when they are asked for, and has none to spread. */
+  toJSON(): Record<string, unknown>
+}
+
+/** One process. */
+export interface Process extends Workload {
+  /** The process id. */
+  readonly pid: number
+  /** Start time in seconds since boot. */
+  readonly startSeconds: number
+  /** The main thread's name, at most 15 bytes. */
+  readonly comm: string
+  /** The executable's path; absent for kernel threads and where it may not be read. */
+  readonly exe?: string
+  /** The command line. */
+  readonly command?: string
+  /** The cgroup's path; absent when unknown. */
+  readonly cgroup?: string
+  /** The id of its container. */
+  readonly container?: string
+  /** The id of the virtual machine that it is. */
+  readonly vm?: string
+  /** Its systemd unit. */
+  readonly unit?: string
+}
+
+/** One container, the processes that ended included. */
+export interface Container extends Workload {
+  /** The id, 64 hexadecimal digits with the known runtimes. */
+  readonly id: string
+  /** What brought it up: docker, containerd, crio, podman or kubernetes. */
+  readonly runtime: string
+  /** The uid of its pod. */
+  readonly podUid?: string
+  /** Its name, where something told it. */
+  readonly name?: string
+}
+
+/** One virtual machine. */
+export interface VirtualMachine extends Workload {
+  /** Its uuid, else its name. */
+  readonly id: string
+  /** Its name; the id where it has none. */
+  readonly name: string
+  /** The hypervisor. */
+  readonly hypervisor: string
+}
+
+/** Ended processes without an entry of their own, together by container and name. */
+export interface Ended extends Omit<Workload, 'state' | 'watts'> {
+  /** The id of the container they ran in. */
+  readonly container?: string
+  /** Their name. */
+  readonly comm: string
+  /** How many. */
+  readonly count: number
+}
+
+export interface Snapshot {
+  /** Processes that live, and the largest of those that ended within the retention. */
+  readonly processes: Process[]
+  /** Containers that live, and those that ended within the retention. */
+  readonly containers: Container[]
+  /** Virtual machines that live, and those that ended within the retention. */
+  readonly vms: VirtualMachine[]
+  /** Ended processes without an entry of their own. */
+  readonly ended: Ended[]
+}
+
+/** One model of a registry, as its metadata describes it. */
+export interface ModelEntry {
+  /** Where it lies in its pipeline. */
+  readonly path: string
+  /** Its name, such as `SGDRegressorTrainer_1`. */
+  readonly name: string
+  /** The algorithm that trained it. */
+  readonly trainer: string
+  /** The machine type that it is of. */
+  readonly nodeType?: number
+  /** The meter that its training power came from. */
+  readonly source: string
+  /** `AbsPower` or `DynPower`. */
+  readonly outputType: string
+  /** The feature group that it lies in. */
+  readonly group: string
+  /** Its features, in column order. */
+  readonly features: string[]
+  /** The published mean absolute error in watts: that of its worst component. */
+  readonly maeWatts?: number
+  /** A copy as a plain object. */
+  toJSON(): Record<string, unknown>
+}
+
+export interface ModelRegistry {
+  /** All models, by pipeline and path. */
+  readonly entries: ModelEntry[]
+}

@@ -41,16 +41,134 @@ export interface TrainOptions extends TrainingOptions {
 /** Trains a power model on measured rows or on a CSV file. Its errors and intervals come from cross-validation. */
 export declare function train(data: string | TrainingRows, options?: TrainOptions): Promise<PowerModel>
 
+/** What the rows of a snapshot's lists have in common. Figures are since it was first seen, watts of the last interval. */
+export interface Workload {
+  /** `running` or `terminated`. */
+  readonly state: 'running' | 'terminated'
+  /** CPU time. */
+  readonly cpuSeconds: number
+  /** Active energy by domain. */
+  readonly joules: Record<string, number>
+  /** Its equal share of the machine's idle energy, by domain; of a container or machine, its processes' shares. */
+  readonly idleJoules: Record<string, number>
+  /** Active power by domain; a domain that could not be read is absent. */
+  readonly watts: Record<string, number>
+  /** Events; a counter that is not collected is absent. */
+  readonly counters: Record<string, number>
+  /** A copy as a plain object: a record looks its fields up when they are asked for, and has none to spread. */
+  toJSON(): Record<string, unknown>
+}
+
+/** One process. */
+export interface Process extends Workload {
+  /** The process id. */
+  readonly pid: number
+  /** Start time in seconds since boot. */
+  readonly startSeconds: number
+  /** The main thread's name, at most 15 bytes. */
+  readonly comm: string
+  /** The executable's path; absent for kernel threads and where it may not be read. */
+  readonly exe?: string
+  /** The command line. */
+  readonly command?: string
+  /** The cgroup's path; absent when unknown. */
+  readonly cgroup?: string
+  /** The id of its container. */
+  readonly container?: string
+  /** The id of the virtual machine that it is. */
+  readonly vm?: string
+  /** Its systemd unit. */
+  readonly unit?: string
+}
+
+/** One container, the processes that ended included. */
+export interface Container extends Workload {
+  /** The id, 64 hexadecimal digits with the known runtimes. */
+  readonly id: string
+  /** What brought it up: docker, containerd, crio, podman or kubernetes. */
+  readonly runtime: string
+  /** The uid of its pod. */
+  readonly podUid?: string
+  /** Its name, where something told it. */
+  readonly name?: string
+}
+
+/** One virtual machine. */
+export interface VirtualMachine extends Workload {
+  /** Its uuid, else its name. */
+  readonly id: string
+  /** Its name; the id where it has none. */
+  readonly name: string
+  /** The hypervisor. */
+  readonly hypervisor: string
+}
+
+/** Ended processes without an entry of their own, together by container and name. */
+export interface Ended extends Omit<Workload, 'state' | 'watts'> {
+  /** The id of the container they ran in. */
+  readonly container?: string
+  /** Their name. */
+  readonly comm: string
+  /** How many. */
+  readonly count: number
+}
+
+export interface Snapshot {
+  /** Processes that live, and the largest of those that ended within the retention. */
+  readonly processes: Process[]
+  /** Containers that live, and those that ended within the retention. */
+  readonly containers: Container[]
+  /** Virtual machines that live, and those that ended within the retention. */
+  readonly vms: VirtualMachine[]
+  /** Ended processes without an entry of their own. */
+  readonly ended: Ended[]
+}
+
+/** One model of a registry, as its metadata describes it. */
+export interface ModelEntry {
+  /** Where it lies in its pipeline. */
+  readonly path: string
+  /** Its name, such as `SGDRegressorTrainer_1`. */
+  readonly name: string
+  /** The algorithm that trained it. */
+  readonly trainer: string
+  /** The machine type that it is of. */
+  readonly nodeType?: number
+  /** The meter that its training power came from. */
+  readonly source: string
+  /** `AbsPower` or `DynPower`. */
+  readonly outputType: string
+  /** The feature group that it lies in. */
+  readonly group: string
+  /** Its features, in column order. */
+  readonly features: string[]
+  /** The published mean absolute error in watts: that of its worst component. */
+  readonly maeWatts?: number
+  /** A copy as a plain object. */
+  toJSON(): Record<string, unknown>
+}
+
+export interface ModelRegistry {
+  /** All models, by pipeline and path. */
+  readonly entries: ModelEntry[]
+}
+
 /** A block of code that is being measured. */
 export declare class Block {
   /** What was used since the block began. May be asked again. */
   end(): Measurement
 }
 
-/** Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest. */
+/**
+ * Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest.
+ *
+ * The meters are opened when something is first measured: off the event loop by `measure` and `measureCommand`.
+ */
 export declare class EnergyMeter {
-  /** Opens the meters of this machine, or the power model where it has none. */
+  /** The meters of this machine, or the power model where it has none. Options that make no sense are refused here. */
   constructor(options?: MeterOptions | undefined | null)
+  /** Every meter that was tried: which are read, and why others are not. */
+  get notes(): Array<Note>
   /** Begins a block; `end()` of what it returns tells what was used since. */
   begin(options?: ScopeOptions | undefined | null): Block
   /** Runs a command to its end and tells what it and its children used. Input and output are this process's own. */
@@ -67,8 +185,6 @@ export declare class ModelRegistry {
   static openSync(path: string): ModelRegistry
   /** How many models there are. */
   get length(): number
-  /** All models, by pipeline and path. */
-  get entries(): Array<ModelEntry>
   /** Reads the model at an entry's path. */
   model(path: string): Promise<PowerModel>
   /** Chooses the best model for what is at hand; null when none fits. */
@@ -79,9 +195,10 @@ export declare class ModelRegistry {
  * Watches one machine: each sample tells what everything on it used since the sample before.
  *
  * Works without privileges and without a meter; `sources` says what is used and why. Several monitors can watch at once.
+ * Its sources are opened by the first sample, off the event loop, or by whatever is asked of it before that.
  */
 export declare class Monitor {
-  /** Opens the best sources that work here. */
+  /** Options that make no sense are refused here, sources that do not work when they are opened. */
   constructor(options?: MonitorOptions | undefined | null)
   /** Takes a sample. The first one is the baseline: nothing is booked from before it. */
   sample(): Promise<Snapshot>
@@ -100,9 +217,13 @@ export declare class PowerModel {
   /** As `load`, while the event loop waits. */
   static loadSync(path: string): PowerModel
   /** Reads a model of the own format (`kepler-model/1`) from memory. */
-  static fromJson(text: string): PowerModel
+  static fromJson(text: string): Promise<PowerModel>
+  /** As `fromJson`, while the event loop waits. */
+  static fromJsonSync(text: string): PowerModel
   /** The model in the own format; reading it gives the same model, to the last bit. */
-  toJson(): string
+  toJson(): Promise<string>
+  /** As `toJson`, while the event loop waits. */
+  toJsonSync(): string
   /** The model's name. */
   get name(): string
   /** The features' names, in column order. */
@@ -133,14 +254,8 @@ export declare class Snapshot {
   get interval(): number | null
   /** The machine. */
   get node(): Node
-  /** Processes that live, and the largest of those that ended within the retention. */
-  get processes(): Array<Process>
-  /** Containers that live, and those that ended within the retention. */
-  get containers(): Array<Container>
-  /** Virtual machines that live, and those that ended within the retention. */
-  get vms(): Array<VirtualMachine>
-  /** Ended processes without an entry of their own. */
-  get ended(): Array<Ended>
+  /** What could not be had in the last interval, a line each; empty when all was. */
+  get complaints(): Array<string>
   /** Which sources are in use. */
   get sources(): Sources
   /** What taking the sample cost. */
@@ -155,30 +270,6 @@ export declare class Stop {
   constructor()
   /** The training ends with the kind `Cancelled`. */
   stop(): void
-}
-
-/** One container, the processes that ended included. */
-export interface Container {
-  /** The id, 64 hexadecimal digits with the known runtimes. */
-  id: string
-  /** What brought it up: docker, containerd, crio, podman or kubernetes. */
-  runtime: string
-  /** The uid of its pod. */
-  podUid?: string
-  /** Its name, where something told it. */
-  name?: string
-  /** `running` or `terminated`. */
-  state: string
-  /** CPU time. */
-  cpuSeconds: number
-  /** Active energy by domain. */
-  joules: Record<string, number>
-  /** Its processes' shares of the machine's idle energy, by domain. */
-  idleJoules: Record<string, number>
-  /** Active power by domain. */
-  watts: Record<string, number>
-  /** Events. */
-  counters: Record<string, number>
 }
 
 /** What `doctor` found. */
@@ -217,24 +308,6 @@ export interface DomainEnergy {
   residual: Record<string, number>
   /** Where the figures come from. */
   provenance: Provenance
-}
-
-/** Ended processes without an entry of their own, together by container and name. */
-export interface Ended {
-  /** The id of the container they ran in. */
-  container?: string
-  /** Their name. */
-  comm: string
-  /** How many. */
-  count: number
-  /** CPU time. */
-  cpuSeconds: number
-  /** Active energy by domain. */
-  joules: Record<string, number>
-  /** Their shares of the machine's idle energy, by domain. */
-  idleJoules: Record<string, number>
-  /** Events. */
-  counters: Record<string, number>
 }
 
 /** Predicted watts of one component, and the range that holds the true ones with a stated chance; a value a row. */
@@ -323,28 +396,6 @@ export interface MeterOptions {
   hwmon?: boolean
 }
 
-/** One model of a registry, as its metadata describes it. */
-export interface ModelEntry {
-  /** Where it lies in its pipeline. */
-  path: string
-  /** Its name, such as `SGDRegressorTrainer_1`. */
-  name: string
-  /** The algorithm that trained it. */
-  trainer: string
-  /** The machine type that it is of. */
-  nodeType?: number
-  /** The meter that its training power came from. */
-  source: string
-  /** `AbsPower` or `DynPower`. */
-  outputType: string
-  /** The feature group that it lies in. */
-  group: string
-  /** Its features, in column order. */
-  features: Array<string>
-  /** The published mean absolute error in watts: that of its worst component. */
-  maeWatts?: number
-}
-
 /** What a monitor watches and with what. */
 export interface MonitorOptions {
   /** A folder that stands for `/`, in containers and tests. */
@@ -403,42 +454,8 @@ export interface Note {
 export interface Predictions {
   /** Watts by component; never negative. */
   watts: Record<string, Float64Array>
-  /** For each row, whether all its features lie in the range of the training data. */
-  inRange: Array<boolean>
-}
-
-/** One process. Figures are since it was first seen, watts of the last interval. */
-export interface Process {
-  /** The process id. */
-  pid: number
-  /** Start time in seconds since boot. */
-  startSeconds: number
-  /** The main thread's name, at most 15 bytes. */
-  comm: string
-  /** The executable's path; absent for kernel threads and where it may not be read. */
-  exe?: string
-  /** The command line. */
-  command?: string
-  /** The cgroup's path; absent when unknown. */
-  cgroup?: string
-  /** The id of its container. */
-  container?: string
-  /** The id of the virtual machine that it is. */
-  vm?: string
-  /** Its systemd unit. */
-  unit?: string
-  /** `running` or `terminated`. */
-  state: string
-  /** CPU time. */
-  cpuSeconds: number
-  /** Active energy by domain. */
-  joules: Record<string, number>
-  /** Its equal share of the machine's idle energy, by domain. */
-  idleJoules: Record<string, number>
-  /** Active power by domain. */
-  watts: Record<string, number>
-  /** Events. */
-  counters: Record<string, number>
+  /** For each row, 1 where all its features lie in the range of the training data, else 0. */
+  inRange: Uint8Array
 }
 
 /** Where a figure comes from and how sure it is. */
@@ -547,39 +564,17 @@ export interface TrainingOptions {
 /** Measured rows: one array a feature, and one of watts a component. */
 export interface TrainingRows {
   /** Values by feature; counted things per second. */
-  features: Record<string, Array<number>>
+  features: Record<string, Float64Array | number[]>
   /** Measured watts by component: package, core, uncore, dram, platform. */
-  targets: Record<string, Array<number>>
+  targets: Record<string, Float64Array | number[]>
   /** When each row was measured, in seconds, rising; rows are then held out in blocks of time. */
-  times?: Array<number>
+  times?: Float64Array | number[]
   /** The number of each row's machine; rows are then held out by whole machines. */
-  machines?: Array<number>
+  machines?: Uint32Array | number[]
 }
 
 /** The version of the package, the same as that of the Rust crates and the Python package. */
 export declare function version(): string
-
-/** One virtual machine. */
-export interface VirtualMachine {
-  /** Its uuid, else its name. */
-  id: string
-  /** Its name; the id where it has none. */
-  name: string
-  /** The hypervisor. */
-  hypervisor: string
-  /** `running` or `terminated`. */
-  state: string
-  /** CPU time. */
-  cpuSeconds: number
-  /** Active energy by domain. */
-  joules: Record<string, number>
-  /** Its share of the machine's idle energy, by domain. */
-  idleJoules: Record<string, number>
-  /** Active power by domain. */
-  watts: Record<string, number>
-  /** Events. */
-  counters: Record<string, number>
-}
 
 /** One metered part of the machine. Joules are since the monitor started, watts of the last interval. */
 export interface Zone {

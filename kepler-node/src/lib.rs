@@ -13,8 +13,10 @@
 )]
 #![allow(unreachable_pub, reason = "napi exports what is pub")]
 
+mod columns;
 mod doctor;
 mod errors;
+mod later;
 mod measure;
 mod model;
 mod monitor;

@@ -11,8 +11,10 @@ use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 
 use crate::errors::{Result, Work, promise, to_js};
+use crate::later::Later;
 use crate::options::{MeterOptions, invalid};
 use crate::provenance::Provenance;
+use crate::snapshot::Note;
 
 /// What one domain used during a block.
 #[napi(object, object_from_js = false)]
@@ -65,42 +67,56 @@ pub struct ScopeOptions {
 }
 
 /// Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest.
+///
+/// The meters are opened when something is first measured: off the event loop by `measure` and `measureCommand`.
 #[napi]
-pub struct EnergyMeter(pub(crate) core::EnergyMeter);
+pub struct EnergyMeter(pub(crate) Later<core::EnergyMeter>);
 
 #[napi]
 impl EnergyMeter {
-    /// Opens the meters of this machine, or the power model where it has none.
+    /// The meters of this machine, or the power model where it has none. Options that make no sense are refused here.
     #[napi(constructor)]
     pub fn new(options: Option<MeterOptions>) -> Result<Self> {
-        let builder = options.unwrap_or_default().builder().map_err(to_js)?;
-        builder.meter().map(Self).map_err(to_js)
+        let options = options.unwrap_or_default();
+        options.builder().map_err(to_js)?;
+        Ok(Self(Later::new(move || options.builder()?.meter())))
+    }
+
+    /// Opens the meters off the event loop; nothing where they are open.
+    #[napi(js_name = "_open", skip_typescript)]
+    pub fn open(&self) -> Option<AsyncTask<Work<()>>> {
+        let meter = self.0.clone();
+        (!meter.is_open()).then(|| promise(move || meter.get().map(|_| ())))
+    }
+
+    /// Every meter that was tried: which are read, and why others are not.
+    #[napi(getter)]
+    pub fn notes(&self) -> Result<Vec<Note>> {
+        let meter = self.0.get().map_err(to_js)?;
+        Ok(meter.notes().iter().map(Note::from).collect())
     }
 
     /// Begins a block; `end()` of what it returns tells what was used since.
     #[napi]
     pub fn begin(&self, options: Option<ScopeOptions>) -> Result<Block> {
-        let window = self
-            .0
-            .begin(options.unwrap_or_default().scope()?)
-            .map_err(to_js)?;
-        Ok(Block {
-            meter: self.0.clone(),
-            window,
-        })
+        let scope = options.unwrap_or_default().scope()?;
+        let meter = self.0.get().map_err(to_js)?.clone();
+        let window = meter.begin(scope).map_err(to_js)?;
+        Ok(Block { meter, window })
     }
 
     /// Runs a command to its end and tells what it and its children used. Input and output are this process's own.
     #[napi(ts_return_type = "Promise<Measurement>")]
     pub fn measure_command(&self, command: Vec<String>) -> AsyncTask<Work<Measurement>> {
         let meter = self.0.clone();
-        promise(move || run(&meter, &command))
+        promise(move || run(meter.get()?, &command))
     }
 
     /// As `measureCommand`, while the event loop waits.
     #[napi]
     pub fn measure_command_sync(&self, command: Vec<String>) -> Result<Measurement> {
-        run(&self.0, &command).map_err(to_js)
+        let meter = self.0.get().map_err(to_js)?;
+        run(meter, &command).map_err(to_js)
     }
 }
 

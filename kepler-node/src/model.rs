@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use kepler_core::model as core;
-use napi::bindgen_prelude::{AsyncTask, Either, Float64Array};
+use napi::bindgen_prelude::{AsyncTask, Either, Float64Array, Uint8Array};
 use napi_derive::napi;
 use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
@@ -17,8 +17,8 @@ pub struct Predictions {
     /// Watts by component; never negative.
     #[napi(ts_type = "Record<string, Float64Array>")]
     pub watts: BTreeMap<&'static str, Float64Array>,
-    /// For each row, whether all its features lie in the range of the training data.
-    pub in_range: Vec<bool>,
+    /// For each row, 1 where all its features lie in the range of the training data, else 0.
+    pub in_range: Uint8Array,
 }
 
 /// Predicted watts of one component, and the range that holds the true ones with a stated chance; a value a row.
@@ -58,16 +58,29 @@ impl PowerModel {
     }
 
     /// Reads a model of the own format (`kepler-model/1`) from memory.
+    #[napi(ts_return_type = "Promise<PowerModel>")]
+    pub fn from_json(text: String) -> AsyncTask<Work<PowerModel>> {
+        promise(move || core::PowerModel::from_json(text.as_bytes()).map(PowerModel))
+    }
+
+    /// As `fromJson`, while the event loop waits.
     #[napi]
-    pub fn from_json(text: String) -> Result<Self> {
+    pub fn from_json_sync(text: String) -> Result<Self> {
         core::PowerModel::from_json(text.as_bytes())
             .map(Self)
             .map_err(to_js)
     }
 
     /// The model in the own format; reading it gives the same model, to the last bit.
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn to_json(&self) -> AsyncTask<Work<String>> {
+        let model = self.0.clone();
+        promise(move || model.file().to_json())
+    }
+
+    /// As `toJson`, while the event loop waits.
     #[napi]
-    pub fn to_json(&self) -> Result<String> {
+    pub fn to_json_sync(&self) -> Result<String> {
         self.0.file().to_json().map_err(to_js)
     }
 
@@ -214,7 +227,12 @@ impl From<core::Predictions> for Predictions {
                 .into_iter()
                 .map(|(component, watts)| (component.as_str(), watts.into()))
                 .collect(),
-            in_range: from.in_range,
+            in_range: from
+                .in_range
+                .into_iter()
+                .map(u8::from)
+                .collect::<Vec<_>>()
+                .into(),
         }
     }
 }

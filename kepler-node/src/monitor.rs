@@ -7,6 +7,7 @@ use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 
 use crate::errors::{Result, Work, promise, to_js};
+use crate::later::Later;
 use crate::measure::EnergyMeter;
 use crate::options::MonitorOptions;
 use crate::snapshot::{Snapshot, Sources};
@@ -14,55 +15,65 @@ use crate::snapshot::{Snapshot, Sources};
 /// Watches one machine: each sample tells what everything on it used since the sample before.
 ///
 /// Works without privileges and without a meter; `sources` says what is used and why. Several monitors can watch at once.
+/// Its sources are opened by the first sample, off the event loop, or by whatever is asked of it before that.
 #[napi]
-pub struct Monitor {
-    inner: Arc<Mutex<core::Monitor>>,
+pub struct Monitor(Later<Opened>);
+
+struct Opened {
+    monitor: Mutex<core::Monitor>,
     meter: core::EnergyMeter,
     sources: Arc<core::Sources>,
 }
 
 #[napi]
 impl Monitor {
-    /// Opens the best sources that work here.
+    /// Options that make no sense are refused here, sources that do not work when they are opened.
     #[napi(constructor)]
     pub fn new(options: Option<MonitorOptions>) -> Result<Self> {
-        let build = || options.unwrap_or_default().builder()?.build();
-        let monitor = build().map_err(to_js)?;
-        Ok(Self {
-            meter: monitor.meter().clone(),
-            sources: monitor.sources().clone(),
-            inner: Arc::new(Mutex::new(monitor)),
-        })
+        let options = options.unwrap_or_default();
+        options.clone().builder().map_err(to_js)?;
+        Ok(Self(Later::new(move || {
+            let monitor = options.clone().builder()?.build()?;
+            Ok(Opened {
+                meter: monitor.meter().clone(),
+                sources: monitor.sources().clone(),
+                monitor: Mutex::new(monitor),
+            })
+        })))
     }
 
     /// Takes a sample. The first one is the baseline: nothing is booked from before it.
     #[napi(ts_return_type = "Promise<Snapshot>")]
     pub fn sample(&self) -> AsyncTask<Work<Snapshot>> {
-        let monitor = self.inner.clone();
-        promise(move || take(&monitor))
+        let opened = self.0.clone();
+        promise(move || take(&opened))
     }
 
     /// As `sample`, while the event loop waits.
     #[napi]
     pub fn sample_sync(&self) -> Result<Snapshot> {
-        take(&self.inner).map_err(to_js)
+        take(&self.0).map_err(to_js)
     }
 
     /// Which sources are in use, and why not others.
     #[napi(getter)]
-    pub fn sources(&self) -> Sources {
-        Sources::from(&*self.sources)
+    pub fn sources(&self) -> Result<Sources> {
+        let opened = self.0.get().map_err(to_js)?;
+        Ok(Sources::from(&*opened.sources))
     }
 
     /// Measures blocks of code and commands with this monitor's meters, apart from its samples.
     #[napi(getter)]
     pub fn meter(&self) -> EnergyMeter {
-        EnergyMeter(self.meter.clone())
+        let opened = self.0.clone();
+        EnergyMeter(Later::new(move || Ok(opened.get()?.meter.clone())))
     }
 }
 
-fn take(monitor: &Mutex<core::Monitor>) -> kepler_core::Result<Snapshot> {
-    monitor
+fn take(opened: &Later<Opened>) -> kepler_core::Result<Snapshot> {
+    opened
+        .get()?
+        .monitor
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .sample()

@@ -6,36 +6,14 @@ use std::sync::Arc;
 use kepler_core::model as core;
 use kepler_core::model::{ModelRequest, SelectionPolicy};
 use kepler_core::{Error, Result};
-use napi::bindgen_prelude::AsyncTask;
+use napi::bindgen_prelude::{AsyncTask, Either3};
 use napi_derive::napi;
 
+use crate::columns::{Cell, Column, of_cells, part};
 use crate::doctor::MachineSpec;
 use crate::errors::{self, Work, promise, to_js};
 use crate::model::PowerModel;
 use crate::options::invalid;
-
-/// One model of a registry, as its metadata describes it.
-#[napi(object, object_from_js = false)]
-pub struct ModelEntry {
-    /// Where it lies in its pipeline.
-    pub path: String,
-    /// Its name, such as `SGDRegressorTrainer_1`.
-    pub name: String,
-    /// The algorithm that trained it.
-    pub trainer: String,
-    /// The machine type that it is of.
-    pub node_type: Option<u32>,
-    /// The meter that its training power came from.
-    pub source: &'static str,
-    /// `AbsPower` or `DynPower`.
-    pub output_type: &'static str,
-    /// The feature group that it lies in.
-    pub group: &'static str,
-    /// Its features, in column order.
-    pub features: Vec<String>,
-    /// The published mean absolute error in watts: that of its worst component.
-    pub mae_watts: Option<f64>,
-}
 
 /// What a model is wanted for.
 #[napi(object)]
@@ -97,10 +75,15 @@ impl ModelRegistry {
         u32::try_from(self.0.entries().len()).unwrap_or(u32::MAX)
     }
 
-    /// All models, by pipeline and path.
-    #[napi(getter)]
-    pub fn entries(&self) -> Vec<ModelEntry> {
-        self.0.entries().iter().map(ModelEntry::from).collect()
+    /// Some entries' values of one field.
+    #[napi(js_name = "_column", skip_typescript)]
+    pub fn column(&self, field: String, from: u32, count: u32) -> Column {
+        let entries = part(self.0.entries(), from as usize, count as usize);
+        if field == "features" {
+            let names = |entry: &core::ModelEntry| entry.features().map(str::to_owned).collect();
+            return Either3::C(entries.iter().map(names).collect());
+        }
+        of_cells(entries.iter().map(|entry| cell(entry, &field)))
     }
 
     /// Reads the model at an entry's path.
@@ -161,18 +144,16 @@ fn select(registry: &core::ModelRegistry, options: SelectOptions) -> Result<Opti
     }))
 }
 
-impl From<&core::ModelEntry> for ModelEntry {
-    fn from(from: &core::ModelEntry) -> Self {
-        Self {
-            path: from.path().to_owned(),
-            name: from.name().to_owned(),
-            trainer: from.trainer().to_owned(),
-            node_type: from.node_type(),
-            source: from.source().as_str(),
-            output_type: from.output_type().as_str(),
-            group: from.group().as_str(),
-            features: from.features().map(str::to_owned).collect(),
-            mae_watts: from.mae(),
-        }
-    }
+fn cell<'a>(entry: &'a core::ModelEntry, field: &str) -> Cell<'a> {
+    Cell::Word(Some(match field {
+        "nodeType" => return Cell::Number(entry.node_type().map_or(f64::NAN, f64::from)),
+        "maeWatts" => return Cell::Number(entry.mae().unwrap_or(f64::NAN)),
+        "path" => entry.path(),
+        "name" => entry.name(),
+        "trainer" => entry.trainer(),
+        "source" => entry.source().as_str(),
+        "outputType" => entry.output_type().as_str(),
+        "group" => entry.group().as_str(),
+        _ => return Cell::Word(None),
+    }))
 }

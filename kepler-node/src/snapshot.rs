@@ -1,14 +1,15 @@
-//! One sample. Lists are made when they are asked for.
+//! One sample. Its long lists are told by column.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use kepler_core::attribution::Residual;
 use kepler_core::monitor as core;
 use kepler_core::usage::{Counter, CounterSet, Counters};
 use napi_derive::napi;
 
+use crate::columns::{Column, counters, of_workloads};
 use crate::provenance::Provenance;
 
 /// Figures by domain name.
@@ -93,123 +94,6 @@ pub struct Node {
     pub counters: Counts,
 }
 
-/// One process. Figures are since it was first seen, watts of the last interval.
-#[napi(object, object_from_js = false)]
-pub struct Process {
-    /// The process id.
-    pub pid: u32,
-    /// Start time in seconds since boot.
-    pub start_seconds: f64,
-    /// The main thread's name, at most 15 bytes.
-    pub comm: String,
-    /// The executable's path; absent for kernel threads and where it may not be read.
-    pub exe: Option<String>,
-    /// The command line.
-    pub command: Option<String>,
-    /// The cgroup's path; absent when unknown.
-    pub cgroup: Option<String>,
-    /// The id of its container.
-    pub container: Option<String>,
-    /// The id of the virtual machine that it is.
-    pub vm: Option<String>,
-    /// Its systemd unit.
-    pub unit: Option<String>,
-    /// `running` or `terminated`.
-    pub state: &'static str,
-    /// CPU time.
-    pub cpu_seconds: f64,
-    /// Active energy by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub joules: ByDomain,
-    /// Its equal share of the machine's idle energy, by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub idle_joules: ByDomain,
-    /// Active power by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub watts: ByDomain,
-    /// Events.
-    #[napi(ts_type = "Record<string, number>")]
-    pub counters: Counts,
-}
-
-/// One container, the processes that ended included.
-#[napi(object, object_from_js = false)]
-pub struct Container {
-    /// The id, 64 hexadecimal digits with the known runtimes.
-    pub id: String,
-    /// What brought it up: docker, containerd, crio, podman or kubernetes.
-    pub runtime: &'static str,
-    /// The uid of its pod.
-    pub pod_uid: Option<String>,
-    /// Its name, where something told it.
-    pub name: Option<String>,
-    /// `running` or `terminated`.
-    pub state: &'static str,
-    /// CPU time.
-    pub cpu_seconds: f64,
-    /// Active energy by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub joules: ByDomain,
-    /// Its processes' shares of the machine's idle energy, by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub idle_joules: ByDomain,
-    /// Active power by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub watts: ByDomain,
-    /// Events.
-    #[napi(ts_type = "Record<string, number>")]
-    pub counters: Counts,
-}
-
-/// One virtual machine.
-#[napi(object, object_from_js = false)]
-pub struct VirtualMachine {
-    /// Its uuid, else its name.
-    pub id: String,
-    /// Its name; the id where it has none.
-    pub name: String,
-    /// The hypervisor.
-    pub hypervisor: &'static str,
-    /// `running` or `terminated`.
-    pub state: &'static str,
-    /// CPU time.
-    pub cpu_seconds: f64,
-    /// Active energy by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub joules: ByDomain,
-    /// Its share of the machine's idle energy, by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub idle_joules: ByDomain,
-    /// Active power by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub watts: ByDomain,
-    /// Events.
-    #[napi(ts_type = "Record<string, number>")]
-    pub counters: Counts,
-}
-
-/// Ended processes without an entry of their own, together by container and name.
-#[napi(object, object_from_js = false)]
-pub struct Ended {
-    /// The id of the container they ran in.
-    pub container: Option<String>,
-    /// Their name.
-    pub comm: String,
-    /// How many.
-    pub count: i64,
-    /// CPU time.
-    pub cpu_seconds: f64,
-    /// Active energy by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub joules: ByDomain,
-    /// Their shares of the machine's idle energy, by domain.
-    #[napi(ts_type = "Record<string, number>")]
-    pub idle_joules: ByDomain,
-    /// Events.
-    #[napi(ts_type = "Record<string, number>")]
-    pub counters: Counts,
-}
-
 /// Whether one part of a source works here.
 #[napi(object, object_from_js = false)]
 pub struct Note {
@@ -245,6 +129,15 @@ pub struct SampleCost {
     pub cpu_seconds: f64,
 }
 
+/// The long lists of a snapshot.
+#[napi(string_enum = "camelCase", skip_typescript)]
+pub enum List {
+    Processes,
+    Containers,
+    VirtualMachines,
+    Ended,
+}
+
 /// All that one sample knows.
 #[napi]
 pub struct Snapshot(pub(crate) Arc<core::Snapshot>);
@@ -278,44 +171,45 @@ impl Snapshot {
         Node::from(&*self.0)
     }
 
-    /// Processes that live, and the largest of those that ended within the retention.
-    #[napi(getter)]
-    pub fn processes(&self) -> Vec<Process> {
-        self.0
-            .processes
-            .iter()
-            .map(|process| Process::new(&self.0, process))
-            .collect()
+    /// How many rows a list has.
+    #[napi(js_name = "_length", skip_typescript)]
+    pub fn length(&self, list: List) -> u32 {
+        let length = match list {
+            List::Processes => self.0.processes.len(),
+            List::Containers => self.0.containers.len(),
+            List::VirtualMachines => self.0.vms.len(),
+            List::Ended => self.0.ended.len(),
+        };
+        u32::try_from(length).unwrap_or(u32::MAX)
     }
 
-    /// Containers that live, and those that ended within the retention.
-    #[napi(getter)]
-    pub fn containers(&self) -> Vec<Container> {
-        self.0
-            .containers
-            .iter()
-            .map(|container| Container::new(&self.0, container))
-            .collect()
+    /// Some rows of one field of a list.
+    #[napi(js_name = "_column", skip_typescript)]
+    pub fn column(&self, list: List, field: String, from: u32, count: u32) -> Column {
+        let (snapshot, from, count) = (&*self.0, from as usize, count as usize);
+        match list {
+            List::Processes => of_workloads(snapshot, &snapshot.processes, &field, from, count),
+            List::Containers => of_workloads(snapshot, &snapshot.containers, &field, from, count),
+            List::VirtualMachines => of_workloads(snapshot, &snapshot.vms, &field, from, count),
+            List::Ended => of_workloads(snapshot, &snapshot.ended, &field, from, count),
+        }
     }
 
-    /// Virtual machines that live, and those that ended within the retention.
-    #[napi(getter)]
-    pub fn vms(&self) -> Vec<VirtualMachine> {
-        self.0
-            .vms
-            .iter()
-            .map(|vm| VirtualMachine::new(&self.0, vm))
-            .collect()
+    /// What the figures by domain and by counter of a row are called, in their order.
+    #[napi(js_name = "_names", skip_typescript)]
+    pub fn names(&self, of: String) -> Vec<&'static str> {
+        if of == "counters" {
+            counters(self.0.collected).map(Counter::as_str).collect()
+        } else {
+            let domains = self.0.node.domains.iter();
+            domains.map(|d| d.domain.as_str()).collect()
+        }
     }
 
-    /// Ended processes without an entry of their own.
+    /// What could not be had in the last interval, a line each; empty when all was.
     #[napi(getter)]
-    pub fn ended(&self) -> Vec<Ended> {
-        self.0
-            .ended
-            .iter()
-            .map(|ended| Ended::new(&self.0, ended))
-            .collect()
+    pub fn complaints(&self) -> Vec<String> {
+        self.0.complaints()
     }
 
     /// Which sources are in use.
@@ -406,79 +300,6 @@ impl From<&core::DomainSnapshot> for DomainEnergy {
     }
 }
 
-impl Process {
-    fn new(snapshot: &core::Snapshot, from: &core::ProcessSnapshot) -> Self {
-        let (process, workload, usage) = (&from.process, &from.workload, &from.usage);
-        Self {
-            pid: process.key.pid,
-            start_seconds: Duration::from_nanos(process.key.start_ns).as_secs_f64(),
-            comm: process.comm.to_string(),
-            exe: text(process.exe.as_ref()),
-            command: text(process.command.as_ref()),
-            cgroup: text(process.cgroup.as_ref()),
-            container: workload.container.as_ref().map(|c| c.id.to_string()),
-            vm: workload.vm.as_ref().map(|vm| vm.id.to_string()),
-            unit: text(workload.unit.as_ref()),
-            state: usage.state.as_str(),
-            cpu_seconds: cpu_seconds(&usage.counters),
-            joules: by_domain(snapshot, usage, |e| Some(e.joules.0)),
-            idle_joules: by_domain(snapshot, usage, |e| Some(e.idle.0)),
-            watts: by_domain(snapshot, usage, |e| e.watts.map(|w| w.0)),
-            counters: counts(&usage.counters, snapshot.collected),
-        }
-    }
-}
-
-impl Container {
-    fn new(snapshot: &core::Snapshot, from: &core::ContainerSnapshot) -> Self {
-        let (container, usage) = (&from.container, &from.usage);
-        Self {
-            id: container.id.to_string(),
-            runtime: container.runtime.as_str(),
-            pod_uid: text(container.pod_uid.as_ref()),
-            name: text(container.name.as_ref()),
-            state: usage.state.as_str(),
-            cpu_seconds: cpu_seconds(&usage.counters),
-            joules: by_domain(snapshot, usage, |e| Some(e.joules.0)),
-            idle_joules: by_domain(snapshot, usage, |e| Some(e.idle.0)),
-            watts: by_domain(snapshot, usage, |e| e.watts.map(|w| w.0)),
-            counters: counts(&usage.counters, snapshot.collected),
-        }
-    }
-}
-
-impl VirtualMachine {
-    fn new(snapshot: &core::Snapshot, from: &core::VmSnapshot) -> Self {
-        let (vm, usage) = (&from.vm, &from.usage);
-        Self {
-            id: vm.id.to_string(),
-            name: vm.name.to_string(),
-            hypervisor: vm.hypervisor,
-            state: usage.state.as_str(),
-            cpu_seconds: cpu_seconds(&usage.counters),
-            joules: by_domain(snapshot, usage, |e| Some(e.joules.0)),
-            idle_joules: by_domain(snapshot, usage, |e| Some(e.idle.0)),
-            watts: by_domain(snapshot, usage, |e| e.watts.map(|w| w.0)),
-            counters: counts(&usage.counters, snapshot.collected),
-        }
-    }
-}
-
-impl Ended {
-    fn new(snapshot: &core::Snapshot, from: &core::EndedSnapshot) -> Self {
-        let usage = &from.usage;
-        Self {
-            container: from.container.as_ref().map(|c| c.id.to_string()),
-            comm: from.comm.to_string(),
-            count: count(from.count),
-            cpu_seconds: cpu_seconds(&usage.counters),
-            joules: by_domain(snapshot, usage, |e| Some(e.joules.0)),
-            idle_joules: by_domain(snapshot, usage, |e| Some(e.idle.0)),
-            counters: counts(&usage.counters, snapshot.collected),
-        }
-    }
-}
-
 impl From<&kepler_core::Note> for Note {
     fn from(from: &kepler_core::Note) -> Self {
         Self {
@@ -501,24 +322,9 @@ impl From<&core::Sources> for Sources {
     }
 }
 
-fn by_domain(
-    snapshot: &core::Snapshot,
-    usage: &core::WorkloadUsage,
-    pick: impl Fn(&core::WorkloadEnergy) -> Option<f64>,
-) -> ByDomain {
-    let domains = snapshot.node.domains.iter().map(|d| d.domain.as_str());
-    domains
-        .zip(&usage.energy)
-        .filter_map(|(domain, energy)| Some((domain, pick(energy)?)))
-        .collect()
-}
-
-fn counts(counters: &Counters, collected: CounterSet) -> Counts {
-    let named = Counter::ALL
-        .iter()
-        .filter(|c| **c != Counter::CpuTime && collected.contains(**c));
-    named
-        .map(|c| (c.as_str(), count(counters.get(*c))))
+fn counts(from: &Counters, collected: CounterSet) -> Counts {
+    counters(collected)
+        .map(|c| (c.as_str(), count(from.get(c))))
         .collect()
 }
 
@@ -532,15 +338,7 @@ fn residual(from: &Residual) -> ByDomain {
     ])
 }
 
-fn cpu_seconds(counters: &Counters) -> f64 {
-    Duration::from_nanos(counters.cpu_ns).as_secs_f64()
-}
-
 /// A count as a JavaScript number, exact up to 2^53.
 fn count(from: u64) -> i64 {
     i64::try_from(from).unwrap_or(i64::MAX)
-}
-
-fn text(from: Option<&Arc<str>>) -> Option<String> {
-    from.map(|text| text.to_string())
 }

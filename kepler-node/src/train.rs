@@ -10,7 +10,7 @@ use kepler_core::model as core;
 use kepler_core::model::train::{Progress, TrainOptions, Trainer, TrainingData, Watch};
 use kepler_core::model::{Component, Split};
 use kepler_core::{Error, Result};
-use napi::bindgen_prelude::{AsyncTask, Either, FnArgs};
+use napi::bindgen_prelude::{AsyncTask, Either, Float64Array, FnArgs, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use ndarray::{Array2, ShapeBuilder};
@@ -23,13 +23,17 @@ use crate::options::invalid;
 #[napi(object)]
 pub struct TrainingRows {
     /// Values by feature; counted things per second.
-    pub features: BTreeMap<String, Vec<f64>>,
+    #[napi(ts_type = "Record<string, Float64Array | number[]>")]
+    pub features: BTreeMap<String, Float64Array>,
     /// Measured watts by component: package, core, uncore, dram, platform.
-    pub targets: BTreeMap<String, Vec<f64>>,
+    #[napi(ts_type = "Record<string, Float64Array | number[]>")]
+    pub targets: BTreeMap<String, Float64Array>,
     /// When each row was measured, in seconds, rising; rows are then held out in blocks of time.
-    pub times: Option<Vec<f64>>,
+    #[napi(ts_type = "Float64Array | number[]")]
+    pub times: Option<Float64Array>,
     /// The number of each row's machine; rows are then held out by whole machines.
-    pub machines: Option<Vec<u32>>,
+    #[napi(ts_type = "Uint32Array | number[]")]
+    pub machines: Option<Uint32Array>,
 }
 
 /// How a model is trained and judged.
@@ -127,20 +131,27 @@ fn rows(data: Either<String, TrainingRows>, features: Option<&[String]>) -> Resu
         }
         Either::B(given) => given,
     };
-    let count = given.features.values().next().map_or(0, Vec::len);
+    let count = given
+        .features
+        .values()
+        .next()
+        .map_or(0, |column| column.len());
     if given.features.values().any(|column| column.len() != count) {
         return Err(invalid("features", "the arrays are of different lengths"));
     }
-    let (names, columns): (Vec<String>, Vec<Vec<f64>>) = given.features.into_iter().unzip();
-    let matrix = Array2::from_shape_vec((count, names.len()).f(), columns.concat());
+    let columns: Vec<&[f64]> = given.features.values().map(|column| &**column).collect();
+    let matrix = Array2::from_shape_vec((count, columns.len()).f(), columns.concat());
+    let names = given.features.into_keys().collect();
     let targets = given
         .targets
         .into_iter()
-        .map(|(name, watts)| Ok((name.parse::<Component>()?, watts)));
+        .map(|(name, watts)| Ok((name.parse::<Component>()?, watts.to_vec())));
     let matrix = matrix.map_err(|error| invalid("features", error))?;
     let mut data = TrainingData::from_arrays(names, matrix, targets.collect::<Result<_>>()?)?;
-    data.times = given.times.unwrap_or_default();
-    data.machines = given.machines.unwrap_or_default();
+    data.times = given.times.map_or_else(Vec::new, |times| times.to_vec());
+    data.machines = given
+        .machines
+        .map_or_else(Vec::new, |machines| machines.to_vec());
     Ok(data)
 }
 

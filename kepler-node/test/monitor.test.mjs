@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
-import { doctor, doctorSync, Monitor } from '../index.mjs'
+import { inspect } from 'node:util'
+import { doctor, doctorSync, EnergyMeter, Monitor, measure } from '../index.mjs'
 import { burn, close, FakeHost, sleep } from './host.mjs'
 
 test('a scripted meter shows its power and adds up', async () => {
@@ -39,6 +40,35 @@ test('this process is seen with its CPU time', async () => {
   assert.ok(own.cpuSeconds > 0.15, `${own.cpuSeconds}`)
   assert.ok(own.joules.package > 0)
   assert.equal(own.state, 'running')
+})
+
+test('records of a snapshot look their fields up, and copy to plain objects', async () => {
+  const monitor = new Monitor({ fake: true, usage: 'procfs' })
+  await monitor.sample()
+  const { processes, ...rest } = await monitor.sample()
+  assert.deepEqual(rest, {}) // lists are not made before they are asked for
+  const snapshot = await monitor.sample()
+  assert.equal(snapshot.processes, snapshot.processes)
+  const own = snapshot.processes.find((one) => one.pid === process.pid)
+  const copy = own.toJSON()
+  assert.deepEqual(JSON.parse(JSON.stringify(own)), JSON.parse(JSON.stringify(copy)))
+  assert.deepEqual(Object.keys(copy.joules), ['package', 'core', 'dram'])
+  for (const [field, value] of Object.entries(copy)) assert.deepEqual(own[field], value)
+  assert.ok(copy.exe.length > 0 && copy.command.includes('monitor.test') && copy.startSeconds > 0)
+  assert.match(inspect(own), /^Process \{\n {2}pid: \d+,/)
+  assert.equal(processes.length > 1, true)
+  assert.equal(snapshot.processes.find((one) => one.pid === 2)?.exe, undefined)
+})
+
+test('a monitor is opened by what is first asked of it', async () => {
+  const monitor = new Monitor({ root: '/nowhere', usage: 'procfs' })
+  await assert.rejects(monitor.sample(), { code: 'NotFound' })
+  assert.throws(() => monitor.sampleSync(), { code: 'NotFound' })
+  assert.throws(() => monitor.sources, { code: 'NotFound' })
+  await assert.rejects(
+    measure(() => 0, { meter: new EnergyMeter({ root: '/nowhere' }) }),
+    { code: 'NotFound' },
+  )
 })
 
 test('a stream samples until it is left, and its timers end with it', async () => {

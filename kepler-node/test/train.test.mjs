@@ -18,7 +18,7 @@ test('a plane is found, and its error is held out', async () => {
   const model = await train(rows, { trainer: 'LinearRegressionTrainer', energySource: 'rapl-sysfs', name: 'plane' })
   const { watts } = model.predictSync({ bpf_cpu_time_ms: [500], cpu_cycles: [2] })
   assert.ok(close(watts.package[0], 66, 1e-6), `${watts.package}`)
-  const { errors } = JSON.parse(model.toJson()).components.package
+  const { errors } = JSON.parse(model.toJsonSync()).components.package
   assert.deepEqual(
     errors.map((error) => error.split),
     ['blocked-folds', 'shuffled-folds'],
@@ -36,7 +36,7 @@ test('a file gives the same model as its rows', async (t) => {
   )
   const options = { trainer: 'GradientBoostingRegressorTrainer', folds: 2, seed: 7 }
   const [ofFile, ofRows] = await Promise.all([train(join(folder, 'rows.csv'), options), train(rows, options)])
-  assert.equal(ofFile.toJson(), ofRows.toJson())
+  assert.equal(ofFile.toJsonSync(), ofRows.toJsonSync())
 })
 
 test('progress rises, while the event loop goes on', async () => {

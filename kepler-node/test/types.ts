@@ -47,5 +47,12 @@ export async function everything(): Promise<void> {
   void trained
   // @ts-expect-error a scope is one of two words
   measureSync(() => 0, { scope: 'galaxy' })
-  void [joules, command.zones.package?.nodeJoules, predictions.watts.package?.[0], chosen?.path]
+  void [
+    joules,
+    command.zones.package?.nodeJoules,
+    predictions.watts.package?.[0],
+    chosen?.path,
+    registry.entries[0]?.maeWatts,
+    await model.toJson(),
+  ]
 }

@@ -6,6 +6,7 @@
 
 mod doctor;
 mod errors;
+mod log;
 mod measure;
 mod model;
 mod monitor;
@@ -18,7 +19,8 @@ mod train;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Not declared for the free-threaded build: it has not been tried there.
+#[pymodule(gil_used = true)]
 mod _kepler {
     use pyo3::prelude::*;
 

@@ -14,9 +14,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::errors::{run, to_py};
+use crate::log;
 use crate::options::{self, Roots};
 use crate::provenance::Provenance;
 use crate::record::{plain, record};
+use crate::snapshot::Note;
 
 record! {
     /// What one domain used during a block.
@@ -61,7 +63,19 @@ impl EnergyMeter {
         hwmon: bool,
     ) -> PyResult<Self> {
         let roots = Roots { root, proc, sys };
-        run(py, || options::energy(roots, fake, &rapl, hwmon)?.meter()).map(Self)
+        let meter = run(py, || options::energy(roots, fake, &rapl, hwmon)?.meter())?;
+        log::opened(py, meter.notes())?;
+        Ok(Self(meter))
+    }
+
+    /// Every meter that was tried: which are read, and why others are not.
+    #[getter]
+    fn notes(&self, py: Python<'_>) -> PyResult<Vec<Py<Note>>> {
+        self.0
+            .notes()
+            .iter()
+            .map(|note| Note::new(py, note))
+            .collect()
     }
 
     /// A block to be measured: ``with meter.measure() as m``.

@@ -8,6 +8,7 @@ use kepler_core::monitor as core;
 use pyo3::prelude::*;
 
 use crate::errors::{run, to_py};
+use crate::log;
 use crate::measure::EnergyMeter;
 use crate::options::{self, Roots};
 use crate::snapshot::{Snapshot, Sources};
@@ -74,6 +75,7 @@ impl Monitor {
                 .ended_limit(ended_limit)
                 .build()
         })?;
+        log::opened(py, &monitor.sources().notes)?;
         Ok(Self {
             meter: monitor.meter().clone(),
             sources: monitor.sources().clone(),
@@ -88,13 +90,14 @@ impl Monitor {
         if std::process::id() != self.process {
             return Err(to_py(Error::Forked("monitor")));
         }
-        run(py, || {
+        let snapshot = run(py, || {
             self.inner
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .sample()
-        })
-        .map(Snapshot::from)
+        })?;
+        log::sampled(py, &snapshot)?;
+        Ok(Snapshot::from(snapshot))
     }
 
     /// Which sources are in use, and why not others.

@@ -325,6 +325,12 @@ impl Snapshot {
         Sources::new(py, &self.inner.sources)
     }
 
+    /// What could not be had in the last interval, a line each; empty when all was.
+    #[getter]
+    fn complaints(&self) -> Vec<String> {
+        self.inner.complaints()
+    }
+
     /// Wall and CPU seconds that taking the sample cost.
     #[getter]
     fn cost(&self) -> BTreeMap<&'static str, f64> {
@@ -361,6 +367,7 @@ impl Snapshot {
             "vms",
             "ended",
             "sources",
+            "complaints",
             "cost",
             "stats",
         ];

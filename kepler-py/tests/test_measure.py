@@ -19,22 +19,65 @@ def fake():
     return kepler.EnergyMeter(fake=True)
 
 
-def test_node_joules_are_what_the_meter_grew_by(host):
+class Clocks:
+    """Reads clocks right before and after a block begins and ends: what it says lies between the two differences."""
+
+    def __init__(self, *clocks):
+        self.clocks = clocks
+        self.looks = []
+
+    def look(self):
+        self.looks.append([clock() for clock in self.clocks])
+
+    def bounds(self, clock):
+        outer, begun, ended, last = (look[clock] for look in self.looks)
+        return ended - begun, last - outer
+
+
+def looked_at(block, work, *clocks):
+    """Do `work` in a measured block, with other clocks around and inside of it."""
+    around = Clocks(*clocks)
+    around.look()
+    with block as m:
+        around.look()
+        work()
+        around.look()
+    around.look()
+    return m, [around.bounds(clock) for clock in range(len(clocks))]
+
+
+def assert_share(m, wall, cpus):
+    """All energy x CPU time over the time of all CPUs, which lies between the two that were taken."""
+    least, most = (m.node_joules * min(m.cpu_seconds / (cpus * time), 1) for time in reversed(wall))
+    assert least * (1 - 1e-9) <= m.joules <= most * (1 + 1e-9)
+
+
+def test_joules_are_the_blocks_part_of_what_the_meter_grew_by(host):
     meter = kepler.EnergyMeter(root=host.root)
-    with meter.measure() as m:
+
+    def work():
         burn(0.05)
         host.meter(package=3_500_000, dram=1_250_000)
+
+    m, [wall] = looked_at(meter.measure(), work, time.monotonic)
     # package 3.5 - 1.0 J, dram 1.25 - 1.0 J; joules count both, they lie beside each other
     assert m.zones["package"].node_joules == pytest.approx(2.5, abs=1e-9)
     assert m.zones["dram"].node_joules == pytest.approx(0.25, abs=1e-9)
     assert m.node_joules == pytest.approx(2.75, abs=1e-9)
-    # the block's share is its CPU time over that of two CPUs between two looks at the meter, which lie around it
-    share = m.cpu_seconds / (2 * m.seconds)
-    assert 2.75 * share / 2 <= m.joules <= 2.75 * share * (1 + 1e-6)
+    assert_share(m, wall, cpus=2)
     assert m.watts == pytest.approx(m.joules / m.seconds, rel=1e-9)
     assert m.provenance.origin == "measured"
     assert m.provenance.source == "rapl-powercap"
     assert m.provenance.mae_watts is None
+
+
+def test_on_this_machine_seconds_and_joules_lie_between_those_of_other_clocks(fake):
+    m, [wall, cpu] = looked_at(fake.measure(), lambda: burn(0.1), time.monotonic, time.process_time)
+    assert wall[0] <= m.seconds <= wall[1]
+    assert cpu[0] <= m.cpu_seconds <= cpu[1]
+    assert_share(m, wall, os.cpu_count())
+    # package and dram of the scripted meter: 24 W
+    assert 24 * wall[0] <= m.node_joules <= 24 * wall[1]
 
 
 def test_dictionary_holds_the_same_figures(host):
@@ -49,13 +92,16 @@ def test_dictionary_holds_the_same_figures(host):
 
 
 def test_thread_scope_counts_the_own_thread_alone(fake):
-    with fake.measure("thread") as own, fake.measure("process") as all_threads:
+    def work():
         other = threading.Thread(target=burn, args=(0.2,))
         other.start()
         burn(0.05)
         other.join()
-    assert own.cpu_seconds == pytest.approx(0.05, abs=0.04)
-    assert all_threads.cpu_seconds >= 0.25
+
+    with fake.measure("process") as all_threads:
+        own, [cpu] = looked_at(fake.measure("thread"), work, time.thread_time)
+    assert cpu[0] <= own.cpu_seconds <= cpu[1]
+    assert all_threads.cpu_seconds >= own.cpu_seconds + 0.2
     assert all_threads.joules > own.joules
 
 
@@ -71,12 +117,14 @@ def test_ended_children_are_charged(fake):
 
 
 def test_nested_blocks_each_have_their_own_clocks(fake):
-    with fake.measure("thread") as outer:
+    inner = []
+
+    def work():
         burn(0.03)
-        with fake.measure("thread") as inner:
-            burn(0.02)
-    assert 0.02 <= inner.cpu_seconds < 0.03
-    assert inner.cpu_seconds + 0.03 <= outer.cpu_seconds < 0.08
+        inner.append(looked_at(fake.measure("thread"), lambda: burn(0.02), time.thread_time))
+
+    for m, [cpu] in (looked_at(fake.measure("thread"), work, time.thread_time), *inner):
+        assert cpu[0] <= m.cpu_seconds <= cpu[1]
 
 
 def test_overlapping_blocks_on_many_threads_are_each_exact(fake):
@@ -84,12 +132,13 @@ def test_overlapping_blocks_on_many_threads_are_each_exact(fake):
 
     def work(number):
         for _ in range(20):
-            with fake.measure("thread") as m:
-                start = time.thread_time()
-                with fake.measure("thread"):
-                    burn(0.001 * number)
-                own = time.thread_time() - start
-            found.setdefault(number, []).append((m.cpu_seconds, own))
+            inner = []
+
+            def nested(inner=inner):
+                inner.append(looked_at(fake.measure("thread"), lambda: burn(0.001 * number), time.thread_time))
+
+            outer = looked_at(fake.measure("thread"), nested, time.thread_time)
+            found.setdefault(number, []).extend([outer, *inner])
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 9)]
     for thread in threads:
@@ -98,8 +147,9 @@ def test_overlapping_blocks_on_many_threads_are_each_exact(fake):
         thread.join()
     assert sorted(found) == list(range(1, 9))
     for figures in found.values():
-        for measured, own in figures:
-            assert own <= measured < own + 0.002
+        assert len(figures) == 40
+        for m, [cpu] in figures:
+            assert cpu[0] <= m.cpu_seconds <= cpu[1]
 
 
 def test_figures_so_far_can_be_read_inside_of_the_block(fake):
@@ -230,10 +280,10 @@ def test_a_scope_that_makes_no_sense_is_refused(fake):
 
 
 def test_every_machine_has_a_figure_and_says_whose_it_is():
-    with kepler.measure() as m:
-        burn(0.1)
-    assert m.joules > 0
-    assert m.node_joules > m.joules
+    m, [wall, cpu] = looked_at(kepler.measure(), lambda: burn(0.1), time.monotonic, time.process_time)
+    assert 0 < m.joules < m.node_joules
+    assert cpu[0] <= m.cpu_seconds <= cpu[1]
+    assert_share(m, wall, os.cpu_count())
     assert m.provenance.origin in ("measured", "modeled")
     if m.provenance.origin == "modeled":
         assert m.provenance.model

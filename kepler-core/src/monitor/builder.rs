@@ -134,8 +134,8 @@ impl MonitorBuilder {
     /// When the usage source that was asked for does not work here, or `/proc` cannot be read. A machine without any meter
     /// is no error: its energy is modeled.
     pub fn build(mut self) -> Result<Monitor> {
-        let mut notes = Vec::new();
-        let meter = self.open_meter(&mut notes)?;
+        let meter = self.open_meter()?;
+        let mut notes = meter.notes().to_vec();
         let usage_source = open_usage(&self.host, self.usage, self.counters, &mut notes)?;
         let (domains, energy) = meter.with_book(|book| (book.domains().to_vec(), book.names()));
         let sources = Sources {
@@ -171,16 +171,17 @@ impl MonitorBuilder {
     /// # Errors
     /// When `/proc/stat` cannot be read.
     pub fn meter(mut self) -> Result<EnergyMeter> {
-        self.open_meter(&mut Vec::new())
+        self.open_meter()
     }
 
-    fn open_meter(&mut self, notes: &mut Vec<Note>) -> Result<EnergyMeter> {
-        let meters = self.open_meters(notes)?;
+    fn open_meter(&mut self) -> Result<EnergyMeter> {
+        let mut notes = Vec::new();
+        let meters = self.open_meters(&mut notes)?;
         let mut node = NodeUsage::default();
         NodeReader::open(&self.host)?.read(Host::since_boot(), &mut node)?;
         let mut book = Book::new(meters);
         book.read();
-        Ok(EnergyMeter::new(book, self.host.clone(), node.cpus))
+        Ok(EnergyMeter::new(book, self.host.clone(), node.cpus, notes))
     }
 
     /// The meters that were given or that the host has; the power model where it has none.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::energy::Domain;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::note::Note;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Watts};
 use crate::usage::group_cpu_time;
@@ -25,6 +26,7 @@ pub struct EnergyMeter {
     host: Host,
     cpus: u32,
     process: u32,
+    notes: Arc<[Note]>,
 }
 
 /// Whose CPU time a block is charged with.
@@ -96,14 +98,20 @@ const METER_STEP: Duration = Duration::from_millis(1);
 const MODEL_STEP: Duration = Duration::from_millis(10);
 
 impl EnergyMeter {
-    pub(super) fn new(book: Book, host: Host, cpus: u32) -> Self {
+    pub(super) fn new(book: Book, host: Host, cpus: u32, notes: Vec<Note>) -> Self {
         let book = Arc::new(Mutex::new(book));
         Self {
             book,
             host,
             cpus: cpus.max(1),
             process: std::process::id(),
+            notes: notes.into(),
         }
+    }
+
+    /// Every meter that was tried: which are read, and why others are not. Empty where the caller gave the sources.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Looks at the shared totals.

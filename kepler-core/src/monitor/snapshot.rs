@@ -217,6 +217,22 @@ pub struct Snapshot {
     pub cost: SampleCost,
 }
 
+impl Snapshot {
+    /// What could not be had in the last interval, a line each; empty when all was.
+    pub fn complaints(&self) -> Vec<String> {
+        let missing = |zone: &&ZoneSnapshot| self.interval.is_some() && zone.power.is_none();
+        let zones = self.node.zones.iter().filter(missing);
+        zones
+            .map(|zone| {
+                format!(
+                    "{} at {}: not read in the last interval; since the start {} readings failed and {} were not believed",
+                    zone.zone.name, zone.zone.path, zone.failures, zone.refused
+                )
+            })
+            .collect()
+    }
+}
+
 /// For people: what is in use, then every part with why it is not.
 impl fmt::Display for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

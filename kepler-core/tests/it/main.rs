@@ -6,6 +6,7 @@
 )]
 
 mod attribution;
+mod cases;
 mod conservation;
 mod defaults;
 #[cfg(feature = "ebpf")]

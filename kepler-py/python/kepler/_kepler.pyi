@@ -237,6 +237,11 @@ class EnergyMeter:
         cwd
             The folder to run it in.
         """
+    @property
+    def notes(self, /) -> list[Note]:
+        """
+        Every meter that was tried: which are read, and why others are not.
+        """
 
 @final
 class MachineSpec:
@@ -794,6 +799,11 @@ class Snapshot:
     All that one sample knows.
     """
     def __repr__(self, /) -> str: ...
+    @property
+    def complaints(self, /) -> list[str]:
+        """
+        What could not be had in the last interval, a line each; empty when all was.
+        """
     @property
     def containers(self, /) -> list[Container]:
         """

@@ -1,0 +1,68 @@
+// How long the event loop of Node is held up: node benches/loop.cjs KEPLER ROOT, one line of JSON for each call.
+// ROOT is a machine made of files. A chain of immediates sees each gap; of several runs the least counts, for what else
+// the machine did in a gap is not ours.
+
+const kepler = require(process.argv[2])
+const root = process.argv[3]
+
+async function longestGap(call) {
+  let [longest, last, running] = [0, performance.now(), true]
+  const look = () => {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+    if (running) setImmediate(look)
+  }
+  setImmediate(look)
+  const value = await call()
+  await new Promise(setImmediate)
+  running = false
+  look()
+  return [longest, value]
+}
+
+async function tell(what, prepare, call, runs = 15) {
+  let least = Number.POSITIVE_INFINITY
+  for (let run = 0; run < runs; run++) {
+    const given = await prepare()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    const [gap] = await longestGap(() => call(given))
+    least = Math.min(least, gap)
+  }
+  console.log(JSON.stringify({ what, ms: least }))
+}
+
+const rows = 100_000
+const columns = { bpf_cpu_time_ms: Array.from({ length: rows }, (_, i) => i % 1000), cpu_cycles: new Float64Array(rows) }
+const model = {
+  format: 'kepler-model/1',
+  name: 'line',
+  output_type: 'AbsPower',
+  features: Object.keys(columns).map((name) => ({ name, unit: '1/s', scale: 1 })),
+  components: { package: { estimator: { kind: 'linear', intercept: 10, weights: [0.02, 0.5] } } },
+}
+
+async function main() {
+  const nothing = async () => undefined
+  const sampled = async () => {
+    const monitor = new kepler.Monitor({ root, usage: 'procfs' })
+    await monitor.sample()
+    return monitor.sample()
+  }
+  const monitor = new kepler.Monitor({ root, usage: 'procfs' })
+  const meter = new kepler.EnergyMeter()
+  await tell('new Monitor() and its first sample', nothing, () => new kepler.Monitor({ fake: true }).sample())
+  await tell('monitor.sample()', nothing, () => monitor.sample())
+  await tell('all processes by their CPU time', sampled, async ({ processes }) =>
+    processes.reduce((a, b) => (a.cpuSeconds > b.cpuSeconds ? a : b)),
+  )
+  await tell('a process by its name', sampled, async ({ processes }) => processes.find((one) => one.comm === 'none'))
+  await tell('snapshot.node', sampled, async ({ node }) => node.domains)
+  await tell('the first measure() of a meter', nothing, () => kepler.measure(nothing, { meter: new kepler.EnergyMeter() }))
+  await tell('measure()', nothing, () => kepler.measure(nothing, { meter }))
+  await tell('doctor()', nothing, () => kepler.doctor())
+  const text = JSON.stringify(model)
+  await tell(`predict() of ${rows} rows`, () => kepler.PowerModel.fromJson(text), (line) => line.predict(columns))
+}
+
+main()
