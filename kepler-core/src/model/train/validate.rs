@@ -8,7 +8,7 @@ use super::fit::{TrainOptions, cross_validate};
 use super::progress::Watch;
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
-use crate::model::{Component, HeldOut, ResidualStep, Residuals, Split};
+use crate::model::{Component, HeldOut, PowerModel, ResidualStep, Residuals, Split};
 
 /// Predictions of rows by models that had not seen them.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,43 @@ struct Seen {
 }
 
 impl Validation {
+    /// What a model that was trained elsewhere predicts for rows that it has not seen, as whole machines held out.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use kepler_core::model::{Component, Estimator, FeatureSpec, ModelFile, OutputType, PowerModel};
+    /// use kepler_core::model::train::{TrainingData, Validation};
+    /// use ndarray::array;
+    ///
+    /// let mut file = ModelFile::new("mine", OutputType::AbsPower, vec![FeatureSpec::raw("bpf_cpu_time_ms")]);
+    /// let line = Estimator::Linear { intercept: 50.0, weights: vec![0.02] };
+    /// file.components.insert(Component::Package, line.into());
+    /// let watts = BTreeMap::from([(Component::Package, vec![71.0, 87.0])]);
+    /// let data = TrainingData::from_arrays(vec!["bpf_cpu_time_ms".into()], array![[1000.0], [2000.0]], watts)?;
+    ///
+    /// let validation = Validation::of_model(&PowerModel::new(file)?, &data)?;
+    /// assert_eq!(validation.error(Component::Package, &data).unwrap().mae, 2.0); // 1 W and 3 W off
+    /// # Ok::<(), kepler_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a feature of the model that the rows do not have; [`Error::InvalidInput`] for rows that make
+    /// no sense.
+    pub fn of_model(model: &PowerModel, data: &TrainingData) -> Result<Self> {
+        data.check()?;
+        let predicted = model
+            .bind_among(&data.features)?
+            .predict(data.rows.view())?;
+        let watts = predicted.watts.into_iter();
+        Ok(Self {
+            split: Split::MachineOut,
+            predicted: watts
+                .map(|(component, watts)| (component, watts.into_iter().map(Some).collect()))
+                .collect(),
+            fold_of: vec![Some(0); data.len()],
+        })
+    }
+
     /// The mean error of a part of the machine over all held-out rows; `None` for a part that was not predicted.
     pub fn error(&self, component: Component, data: &TrainingData) -> Option<HeldOut> {
         let seen = self.seen(component, data);
