@@ -1,0 +1,77 @@
+//! Which expected models are in the folder of models.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use super::manager::Manager;
+use super::manifest::{Expected, Source};
+use super::pull::{Fetcher, Progress, holds_models, is_as_expected};
+
+/// A folder of models, and what was seen of its files.
+pub(super) struct Inventory {
+    fetcher: Fetcher,
+    /// By name: the file as it was when it was looked at, and whether it was as expected.
+    seen: Mutex<HashMap<String, (Stamp, bool)>>,
+}
+
+/// What changes when a file does.
+type Stamp = (PathBuf, u64, Option<SystemTime>);
+
+/// A manager's own models as a place to check.
+pub(super) struct Local<'a>(pub(super) &'a Manager);
+
+impl Inventory {
+    pub(super) fn new(fetcher: Fetcher) -> Self {
+        Self {
+            fetcher,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Whether a model is there as it is expected. A file is read once for each time that it changes.
+    ///
+    /// # Errors
+    /// Why a file that is there cannot be read.
+    pub(super) fn has(&self, expected: &Expected) -> Result<bool, String> {
+        let Some(path) = self.path_of(expected) else {
+            return Ok(false);
+        };
+        if path.is_dir() {
+            return Ok(holds_models(&path).is_ok());
+        }
+        let metadata = path
+            .metadata()
+            .map_err(|e| format!("{}: {e}", path.display()))?;
+        let stamp = (path.clone(), metadata.len(), metadata.modified().ok());
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, good)) = seen.get(&expected.name)
+            && *known == stamp
+        {
+            return Ok(*good);
+        }
+        drop(seen);
+        let good = is_as_expected(&path, expected)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(expected.name.clone(), (stamp, good));
+        Ok(good)
+    }
+
+    /// Fetches a model, whatever is there of it.
+    ///
+    /// # Errors
+    /// Why not; then what was there is there still.
+    pub(super) fn fetch(&self, expected: &Expected) -> Result<PathBuf, String> {
+        let fetched = self.fetcher.fetch(expected, &mut Progress::quiet())?;
+        Ok(fetched.path)
+    }
+
+    fn path_of(&self, expected: &Expected) -> Option<PathBuf> {
+        match &expected.source {
+            // A folder is served where it is.
+            Source::File(path) if path.is_dir() => Some(path.clone()),
+            _ => self.fetcher.file_of(&expected.name),
+        }
+    }
+}
