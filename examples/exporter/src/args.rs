@@ -11,7 +11,8 @@ use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
 use kepler_service::log::LogArgs;
 use kepler_service::{WebArgs, duration};
 
-/// Energy of processes, containers and virtual machines as Prometheus metrics.
+/// Energy of processes, containers and virtual machines as Prometheus metrics, at http://0.0.0.0:28282/metrics where no
+/// address is given
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {

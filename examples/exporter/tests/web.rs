@@ -1,0 +1,259 @@
+//! The exporter in production: a real Prometheus over TLS with a certificate and a password, and a stop under load.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// `secret` by bcrypt.
+const HASH: &str = "$2b$06$abcdefghijklmnopqrstuuxLa0AkDDSrQ9VwNnETzOsObiucpMYgC";
+
+#[test]
+fn a_real_prometheus_scrapes_by_tls_with_a_certificate_and_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    certificates(folder);
+    let web = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  \
+               client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: client.crt\n";
+    let web = format!("{web}basic_auth_users:\n  prometheus: {HASH}\n");
+    fs::write(folder.join("web.yml"), web).unwrap();
+    let config = format!("--web.config.file={}", folder.join("web.yml").display());
+    let (_exporter, addresses) = exporter(&[
+        &config,
+        "--web.listen-address=127.0.0.1:0",
+        "--web.listen-address=http://127.0.0.1:0",
+    ]);
+    let (tls, plain) = (&addresses[0], &addresses[1]);
+    let scrape = |name: &str, address: &str, tls: &str| {
+        format!(
+            "- job_name: {name}\n  scrape_interval: 4s\n  scrape_timeout: 4s\n  static_configs: [{{targets: ['{address}']}}]\n{tls}"
+        )
+    };
+    let secrets = "  basic_auth: {username: prometheus, password: secret}\n";
+    let https = "  scheme: https\n  tls_config: {ca_file: server.crt, cert_file: client.crt, key_file: client.key}\n";
+    let jobs = [
+        scrape("tls", tls, &format!("{https}{secrets}")),
+        scrape("plain", plain, secrets),
+        scrape("nobody", tls, https),
+        scrape(
+            "stranger",
+            tls,
+            &format!("  scheme: https\n  tls_config: {{ca_file: server.crt}}\n{secrets}"),
+        ),
+    ];
+    let text = format!("scrape_configs:\n{}", jobs.concat());
+    fs::write(folder.join("prometheus.yml"), text).unwrap();
+    let Some((_prometheus, port)) = prometheus(folder) else {
+        assert!(std::env::var_os("CI").is_none(), "prometheus is missing");
+        eprintln!("skipped: prometheus is missing");
+        return;
+    };
+    let query = |expression: &str| {
+        let url = format!("http://127.0.0.1:{port}/api/v1/query");
+        let expression = format!("query={expression}");
+        let output = run("curl", &["-sSG", &url, "--data-urlencode", &expression]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for job in ["tls", "plain"] {
+        until(&format!("{job} is scraped"), || {
+            query(&format!("kepler_node_cpu_joules_total{{job=\"{job}\"}}")).contains("\"value\"")
+        });
+        assert!(query(&format!("up{{job=\"{job}\"}}")).contains(",\"1\"]"));
+    }
+    for job in ["nobody", "stranger"] {
+        until(&format!("{job} is refused"), || {
+            query(&format!("up{{job=\"{job}\"}}")).contains(",\"0\"]")
+        });
+        assert!(!query(&format!("max_over_time(up{{job=\"{job}\"}}[5m])")).contains(",\"1\"]"));
+    }
+}
+
+#[test]
+fn a_stop_under_load_fails_no_scrape_that_was_begun() {
+    let (mut exporter, addresses) = exporter(&["--web.listen-address=127.0.0.1:0"]);
+    let (address, scraped) = (&addresses[0], AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let mut stream = TcpStream::connect(address).unwrap();
+                let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+                while stream.write_all(ask).is_ok() && whole_answer(&mut stream) {
+                    scraped.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        until("it is scraped", || scraped.load(Ordering::Relaxed) > 30);
+        let stopping = Instant::now();
+        let pid = exporter.0.id().to_string();
+        assert!(run("kill", &["-TERM", &pid]).status.success());
+        assert!(exporter.0.wait().unwrap().success());
+        assert!(stopping.elapsed() < Duration::from_secs(10));
+    });
+}
+
+/// Whether an answer came, which then has to be whole; not where the connection was closed instead of any.
+fn whole_answer(stream: &mut TcpStream) -> bool {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 65536];
+    while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+        match stream.read(&mut piece) {
+            Ok(count) if count > 0 => bytes.extend_from_slice(&piece[..count]),
+            _ if bytes.is_empty() => return false,
+            end => panic!("{end:?} after {} bytes", bytes.len()),
+        }
+    }
+    assert!(bytes.starts_with(b"HTTP/1.1 200"));
+    true
+}
+
+#[test]
+fn a_web_configuration_that_cannot_be_used_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.yml");
+    fs::write(&path, "basic_auth_user: {}").unwrap();
+    let config = format!("--web.config.file={}", path.display());
+    for (flags, code, said) in [
+        (&[config.as_str()][..], 2, "did you mean basic_auth_users?"),
+        (
+            &["--web.config.file=/nowhere/web.yml"],
+            1,
+            "/nowhere/web.yml",
+        ),
+        (
+            &["--web.listen-address=https://127.0.0.1:0"],
+            2,
+            "--web.self-signed",
+        ),
+        (&["--web.listen-address=127.0.0.1"], 2, "host:port"),
+        (&["--rate-limit=1/d"], 2, "100/s"),
+        (&["--trusted-proxies=home"], 2, "10.0.0.0/8"),
+        (&["--web.config.fil=x"], 2, "--web.config.file"),
+    ] {
+        let mut flags = flags.to_vec();
+        if !flags[0].starts_with("--web.listen") {
+            flags.push("--web.listen-address=127.0.0.1:0");
+        }
+        let output = run(env!("CARGO_BIN_EXE_kepler-exporter"), &flags);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {text}");
+        assert!(
+            text.contains(said) && text.lines().count() == 1,
+            "{flags:?}: {text}"
+        );
+    }
+}
+
+/// A certificate for the server, and one for a client, each its own authority.
+fn certificates(folder: &Path) {
+    for name in ["server", "client"] {
+        let output = Command::new("openssl")
+            .current_dir(folder)
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args([
+                "-subj",
+                &format!("/CN={name}"),
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ])
+            // An authority is no end of a chain to rustls.
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args([
+                "-keyout",
+                &format!("{name}.key"),
+                "-out",
+                &format!("{name}.crt"),
+            ])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+fn exporter(flags: &[&str]) -> (Killed, Vec<String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kepler-exporter"))
+        .args(["--fake", "--monitor.interval=1s"])
+        .args(flags)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let child = Killed(child);
+    let wanted = flags
+        .iter()
+        .filter(|f| f.contains("listen-address"))
+        .count();
+    let mut addresses = Vec::new();
+    while addresses.len() < wanted {
+        let line = lines.next().expect("it ended before it listened").unwrap();
+        addresses.extend(
+            line.split_once("://")
+                .map(|(_, address)| address.to_owned()),
+        );
+    }
+    // What it says later is read, so that it never waits for a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, addresses)
+}
+
+fn prometheus(folder: &Path) -> Option<(Killed, u16)> {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let child = Command::new("prometheus")
+        .current_dir(folder)
+        .args([
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            "--log.level=error",
+        ])
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    Some((Killed(child.ok()?), port))
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "not within a minute: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).output();
+    output.unwrap_or_else(|error| panic!("{program} is needed: {error}"))
+}
+
+/// A child that does not outlive the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
