@@ -36,6 +36,8 @@ pub struct Host {
 
 /// No file under `/proc` or `/sys` that the library reads is larger; a larger one is an error, not an allocation.
 const TEXT_LIMIT: u64 = 16 << 20;
+/// What [`Host::contains`] holds of a file at a time.
+const PIECE: usize = 64 << 10;
 
 impl Default for Host {
     fn default() -> Self {
@@ -144,6 +146,40 @@ impl Host {
             Ok(bytes)
         };
         read().map_err(|e| Error::read(path, e))
+    }
+
+    /// Whether the bytes of a file hold `word` somewhere. Reads piece by piece, up to the word, so that a large file takes no
+    /// memory.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path.
+    pub fn contains(&self, path: impl AsRef<Path>, word: &[u8]) -> Result<bool> {
+        let path = path.as_ref();
+        let search = || -> io::Result<bool> {
+            let (mut file, mut piece) = (open(path)?, vec![0; PIECE + word.len()]);
+            let mut kept = 0;
+            loop {
+                let read = match file.read(&mut piece[kept..]) {
+                    Ok(0) => return Ok(word.is_empty()),
+                    Ok(read) => read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(error),
+                };
+                let end = kept + read;
+                // Two bytes first: a call for each place would take most of the time.
+                let begin = word.first_chunk::<2>();
+                if piece[..end]
+                    .windows(word.len().max(1))
+                    .any(|w| w.first_chunk::<2>() == begin && w == word)
+                {
+                    return Ok(true);
+                }
+                // A word may begin in one piece and end in the next.
+                kept = end.min(word.len().saturating_sub(1));
+                piece.copy_within(end - kept..end, 0);
+            }
+        };
+        search().map_err(|e| Error::read(path, e))
     }
 
     /// Reads a file that the kernel gives in one piece into `buffer`, and gives the size: one `read` call, no allocation.

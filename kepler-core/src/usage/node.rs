@@ -185,14 +185,9 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(100);
 /// information: only then has its run queue this field. Unknown counts as no. The kernel may still have switched it off at
 /// boot (an unstable clock); then the hard interrupt column stays at 0, which the reader looks at as well.
 fn keeps_interrupts_apart(host: &Host) -> bool {
-    host.bytes(host.sys("kernel/btf/vmlinux"), BTF_LIMIT)
-        .is_ok_and(|btf| {
-            btf.split(|byte| *byte == 0)
-                .any(|name| name == b"prev_irq_time")
-        })
+    host.contains(host.sys("kernel/btf/vmlinux"), b"\0prev_irq_time\0")
+        .unwrap_or(false)
 }
-
-const BTF_LIMIT: u64 = 32 << 20;
 
 /// Parses `/proc/stat` into `look`, reusing its buffer. On failure gives what was found.
 fn parse_stat(bytes: &[u8], look: &mut Look) -> Result<(), String> {

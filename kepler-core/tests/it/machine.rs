@@ -1,5 +1,7 @@
 //! What a machine says it is: the attributes that power models are chosen by, on machines of several makes.
 
+use std::fs;
+
 use kepler_core::{ErrorKind, Host, MachineSpec};
 
 fn machine(name: &str) -> MachineSpec {
@@ -63,8 +65,8 @@ fn a_guest_says_so() {
 #[test]
 fn a_machine_that_tells_nothing_has_nothing_and_none_is_an_error() {
     let root = tempfile::tempdir().unwrap();
-    std::fs::create_dir(root.path().join("proc")).unwrap();
-    std::fs::write(root.path().join("proc/cpuinfo"), "").unwrap();
+    fs::create_dir(root.path().join("proc")).unwrap();
+    fs::write(root.path().join("proc/cpuinfo"), "").unwrap();
     let nothing = MachineSpec::discover(&Host::at(root.path())).unwrap();
     assert_eq!(nothing, MachineSpec::default());
     let error = MachineSpec::discover(&Host::at("/nowhere")).unwrap_err();
@@ -76,4 +78,24 @@ fn this_machine_has_at_least_the_cores_that_this_process_may_use() {
     let here = MachineSpec::discover(&Host::default()).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!(here.cores.unwrap() as usize >= cores, "{here:?}");
+}
+
+#[test]
+fn a_word_is_found_wherever_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let host = Host::at(folder.path());
+    let word = b"\0needle\0";
+    // 65,536 bytes are read at a time: before, across and behind that edge, and at both ends of the file.
+    for before in [0, 1, 65_530, 65_535, 65_536, 65_544, 200_000] {
+        let mut bytes = vec![b'n'; before];
+        bytes.extend_from_slice(word);
+        fs::write(&file, &bytes).unwrap();
+        assert!(host.contains(&file, word).unwrap(), "{before}");
+        bytes.pop();
+        fs::write(&file, &bytes).unwrap();
+        assert!(!host.contains(&file, word).unwrap(), "{before}");
+    }
+    let missing = host.contains(folder.path().join("none"), word).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
 }
