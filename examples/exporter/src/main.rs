@@ -1,7 +1,9 @@
 //! Kepler's Prometheus exporter: arguments, a sampling thread, an HTTP server, and a clean stop.
 
 mod args;
+mod gzip;
 mod landing;
+mod memory;
 mod reply;
 mod sampler;
 
@@ -28,6 +30,7 @@ const ADDRESS: &str = "0.0.0.0:28282";
 const CONNECTIONS: usize = 64;
 
 fn main() -> ExitCode {
+    memory::map_large_pieces();
     let args: Args = match kepler_service::parse("kepler-exporter") {
         Ok(args) => args,
         Err(code) => return code,
@@ -61,7 +64,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     log::info(&format!("kepler-exporter {}", env!("CARGO_PKG_VERSION")));
     let first = monitor.sample()?;
     explain(&first);
-    give_back_memory();
+    memory::give_back();
     let sampler = Sampler::start(monitor, first, args.interval);
     let site = Arc::new(Site::new(exposition, sampler.view()));
 
@@ -77,17 +80,6 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     });
     sampler.stop();
     Ok(served?)
-}
-
-/// Opening the sources takes some 20 MB for a moment (the kernel's type information, the models). What is free of it lies
-/// between what is kept, where the allocator does not give it back by itself.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    #[expect(unsafe_code, reason = "std does not speak of the allocator")]
-    // SAFETY: the call takes no pointer and may be made at any time.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// What is used, where figures come from, and why what is missing is missing.

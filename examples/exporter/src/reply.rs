@@ -1,13 +1,10 @@
 //! What is answered to which request.
 
 use std::convert::Infallible;
-use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY,
@@ -18,6 +15,7 @@ use kepler_core::metrics::{Exposition, Format, Page};
 use kepler_core::monitor::ExportMark;
 use kepler_service::Probe;
 
+use crate::gzip::Gzip;
 use crate::landing;
 use crate::sampler::View;
 
@@ -80,7 +78,7 @@ impl Site {
         drop(exposition);
         let body = Scrape {
             page,
-            gzip: gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast())),
+            gzip: gzip.then(Gzip::new),
             mark: self.view.mark.clone(),
             done: false,
         };
@@ -109,40 +107,43 @@ pub(crate) enum Reply {
 /// A page of metrics on its way to a client: at no time is more of it in memory than a piece.
 pub(crate) struct Scrape {
     page: Page,
-    gzip: Option<GzEncoder<Vec<u8>>>,
+    gzip: Option<Gzip>,
     mark: ExportMark,
     done: bool,
 }
 
 /// Size of a piece in bytes, before compression.
 const PIECE: usize = 64 << 10;
+/// Size of a compressed piece in bytes: one write to the socket for several pieces of text.
+const PACKED: usize = 16 << 10;
 
 impl Scrape {
     fn next(&mut self) -> Option<Bytes> {
-        let mut piece = Vec::new();
-        while !self.done && piece.is_empty() {
-            let mut text = Vec::with_capacity(PIECE + (PIECE >> 3));
-            self.done = !self.page.write(&mut text, PIECE);
-            piece = match &mut self.gzip {
-                None => text,
-                Some(gzip) => compressed(gzip, &text, self.done),
-            };
+        if self.done {
+            return None;
         }
-        if self.done && !piece.is_empty() {
+        let mut piece = Vec::with_capacity(PIECE + (PIECE >> 3));
+        match &mut self.gzip {
+            None => self.done = !self.page.write(&mut piece, PIECE),
+            Some(gzip) => {
+                let mut packed = Vec::with_capacity(PACKED + (PACKED >> 1));
+                while !self.done && packed.len() < PACKED {
+                    piece.clear();
+                    self.done = !self.page.write(&mut piece, PIECE);
+                    gzip.write(&piece, &mut packed);
+                }
+                if self.done {
+                    gzip.finish(&mut packed);
+                }
+                piece = packed;
+            }
+        }
+        if self.done {
             // The last piece: from here on, what it shows counts as shown.
             self.mark.exported(self.page.snapshot());
         }
         (!piece.is_empty()).then(|| piece.into())
     }
-}
-
-/// What the compressor has ready after `text`; all of it at the end.
-fn compressed(gzip: &mut GzEncoder<Vec<u8>>, text: &[u8], last: bool) -> Vec<u8> {
-    let written = gzip
-        .write_all(text)
-        .and_then(|()| if last { gzip.try_finish() } else { Ok(()) });
-    debug_assert!(written.is_ok(), "a Vec takes everything");
-    std::mem::take(gzip.get_mut())
 }
 
 impl Body for Reply {
