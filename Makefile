@@ -53,11 +53,14 @@ doc: ## the reference of the core, in target/doc
 
 bench: $(PYTEST) $(NODE) ## every figure of the README (takes a while; best on an idle machine, as root)
 	cargo build --release -p kepler-exporter -p kepler-benches
-	cargo bench -p kepler-benches
-	for figure in cost hooks sampling exporter short prometheus; do $(BIN)/python benches/figures.py $$figure; done
 	cd kepler-py && $(BIN)/maturin develop --release --quiet
 	cd kepler-node && npm run --silent build
-	$(BIN)/python benches/bindings.py
+	status=0; $(BIN)/python benches/figures.py sampling exporter short prometheus hooks cost || status=1; \
+		$(BIN)/python benches/bindings.py; cargo bench -p kepler-benches; exit $$status
+
+soak: ## an hour of 100 forks a second: memory and series stay flat (as root)
+	cargo build --release -p kepler-exporter -p kepler-benches
+	python3 benches/figures.py soak
 
 models: ## train the embedded models anew, bit for bit the same
 	KEPLER_SHARED="$(SHARED)" cargo run --release -p kepler-benches --bin models
@@ -92,4 +95,4 @@ $(PYTEST): kepler-py/requirements.txt
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-python test-node lint fmt doc bench models eval bpf bpf-check test-kernels wheels npm tools
+.PHONY: help run test test-rust test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels wheels npm tools

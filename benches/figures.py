@@ -1,21 +1,24 @@
-"""The whole-process figures of the README, each printed as one line of JSON.
+"""The whole-process figures of the README, in the order of its table, each beside its limit.
 
-    python3 benches/figures.py cost        what measuring costs the measured: A/B in one run
-    python3 benches/figures.py hooks       our hook on each context switch, beside an empty one (clang 19)
-    python3 benches/figures.py sampling    CPU of a sample by process and thread
+    python3 benches/figures.py sampling    CPU of a sample by process and thread, buffers, text
     python3 benches/figures.py exporter    CPU, memory and scrape time under 2,000 and 300 processes
     python3 benches/figures.py short       short-lived processes against getrusage
     python3 benches/figures.py prometheus  the same through a real Prometheus
+    python3 benches/figures.py hooks       our hook on each context switch, beside an empty one (clang 19)
+    python3 benches/figures.py cost        what measuring costs the measured: many short alternations of off and on
     python3 benches/figures.py soak [SECONDS]  memory and series under 100 forks a second (default 3600)
 
-Needs `cargo build --release -p kepler-exporter -p kepler-benches`, Linux, and for `prometheus` that program. As root.
+Several names run one after another. Ends with code 1 when a limit does not hold. Needs `cargo build --release -p
+kepler-exporter -p kepler-benches` (or their folder in $KEPLER_BIN), Linux, and for `prometheus` that program. As root.
 """
 
 import contextlib
 import gzip
 import json
 import os
+import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -25,13 +28,38 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-BIN = Path(__file__).resolve().parent.parent / "target" / "release"
-PORT = 28399
+BIN = Path(os.environ.get("KEPLER_BIN") or Path(__file__).resolve().parent.parent / "target" / "release")
+PORT = int(os.environ.get("KEPLER_PORT", "28399"))
 URL = f"http://127.0.0.1:{PORT}"
+failed = []
 
 
-def tell(**figure):
-    print(json.dumps(figure), flush=True)
+def at_most(limit):
+    return "at most", limit
+
+
+def at_least(limit):
+    return "at least", limit
+
+
+def tell(what, figures, **limits):
+    """Prints figures under a heading, each with its limit where it has one."""
+    print(what, flush=True)
+    for name, value in figures.items():
+        line = f"    {name:<22} {value if isinstance(value, str) else f'{value:,}':>12}"
+        if name in limits:
+            word, limit = limits[name]
+            holds = value <= limit if word == "at most" else value >= limit
+            line += f"    {word} {limit:,}: {'holds' if holds else 'DOES NOT HOLD'}"
+            if not holds:
+                failed.append(f"{what}: {name}")
+        print(line, flush=True)
+
+
+def sample(*words):
+    """What the helper `sample` tells."""
+    out = subprocess.run([BIN / "sample", *map(str, words)], check=True, capture_output=True, text=True)
+    return json.loads(out.stdout)
 
 
 def load(*words):
@@ -84,69 +112,63 @@ def rss_mib(pid, field="VmRSS"):
 
 
 def scrape(gzipped=False):
-    request = urllib.request.Request(f"{URL}/metrics", headers={"Accept-Encoding": "gzip"} if gzipped else {})
-    start = time.perf_counter()
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        body = answer.read()
+    """One scrape by a bare client, from connecting to the last byte: milliseconds, series, bytes on the wire, text."""
+    encoding = "gzip" if gzipped else "identity"
+    request = f"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
+    pieces, start = [], time.perf_counter()
+    with socket.create_connection(("127.0.0.1", PORT), timeout=30) as connection:
+        connection.sendall(request)
+        while piece := connection.recv(1 << 20):
+            pieces.append(piece)
     seconds = time.perf_counter() - start
-    text = (gzip.decompress(body) if gzipped else body).decode()
+    head, chunked = b"".join(pieces).split(b"\r\n\r\n", 1)
+    if b" 200 " not in head.split(b"\r\n")[0]:
+        raise SystemExit(head.decode())
+    body, rest = [], chunked
+    while (size := int(rest[: rest.index(b"\r\n")], 16)) > 0:
+        begin = rest.index(b"\r\n") + 2
+        body.append(rest[begin : begin + size])
+        rest = rest[begin + size + 2 :]
+    text = (gzip.decompress(b"".join(body)) if gzipped else b"".join(body)).decode()
     series = sum(1 for line in text.splitlines() if line and not line.startswith("#"))
-    return seconds * 1e3, series, len(body), text
-
-
-def cost():
-    everything = "--metrics.families=cpu,joules,counters"
-    for name, flags in {"default": [], "all hooks": [everything]}.items():
-        for operation in ["reads", "tcp", "switches", "forks"]:
-            ratios = []
-            for _ in range(int(os.environ.get("ROUNDS", "15"))):
-                without = load(operation, 1)["ns_each"]
-                with exporter(*flags):
-                    with_it = load(operation, 1)["ns_each"]
-                again = load(operation, 1)["ns_each"]
-                ratios.append(with_it / ((without + again) / 2))
-            tell(figure="cost", hooks=name, operation=operation, rounds=len(ratios),
-                 slower_percent=round((statistics.median(ratios) - 1) * 100, 2),
-                 low=round((min(ratios) - 1) * 100, 2), high=round((max(ratios) - 1) * 100, 2), ns=round(without, 1))
-
-
-def hooks():
-    """Our hook on each context switch, which only hardware counters attach, beside an empty one."""
-    source = Path(__file__).resolve().parent / "bpf" / "hooks.bpf.c"
-    with tempfile.TemporaryDirectory() as folder:
-        built = Path(folder, "hooks.o")
-        machine = f"-I/usr/include/{os.uname().machine}-linux-gnu"
-        subprocess.run(["clang-19", "-O2", "-g", "-target", "bpf", "-mcpu=v3", machine, "-c", source, "-o", built], check=True)
-        for _ in range(3):
-            out = subprocess.run([BIN / "sample", "hooks", built], check=True, capture_output=True, text=True)
-            tell(figure="hooks", **json.loads(out.stdout))
+    return seconds * 1e3, series, sum(map(len, body)), text
 
 
 def sampling():
     for limit in ["pid_max", "threads-max"]:
         path = Path("/proc/sys/kernel", limit)
         path.write_text(str(max(200_000, int(path.read_text()))))
-    for words in [("wake", 3000, 1, 120), ("threads", 2000, 30, 120)]:
+    for words, limits in [
+        (("wake", 3000, 1, 120), {"us_a_process": at_most(2)}),
+        (("threads", 2000, 30, 120), {"us_a_task": at_most(3), "grown_mib": at_most(8)}),
+    ]:
         with background(*words):
             time.sleep(15)
             for source in ["ebpf", "procfs"]:
-                out = subprocess.run([BIN / "sample", "cost", "20", source], check=True, capture_output=True, text=True)
-                tell(figure="sampling", load=" ".join(map(str, words[:3])), **json.loads(out.stdout))
-    out = subprocess.run([BIN / "sample", "text", "100000"], check=True, capture_output=True, text=True)
-    tell(figure="text", **json.loads(out.stdout))
+                told = sample("cost", 20, source)
+                # From the opened source on: buffers, accounts, and two snapshots.
+                figures = {name: told[name] for name in ["processes", "tasks", "us_a_process", "us_a_task"]}
+                figures["grown_mib"] = round(told["grown_kib"] / 1024, 2)
+                tell(f"sample by {source}, load {' '.join(map(str, words[:3]))}", figures,
+                     **(limits if source == "ebpf" else {}))
+    told = sample("text", 100_000)
+    tell("text of a page", {name: told[name] for name in ["series", "ms", "first_ms"]}, ms=at_most(50))
 
 
 def exporter_figures():
-    both = "--metrics.families=cpu,joules,process-joules,own"
+    newer, both = "--metrics.families=cpu", "--metrics.families=cpu,joules,process-joules,own"
     cases = [
-        (2000, "newer", ["--metrics.families=cpu"], False),
-        (2000, "both", [both], False),
-        (2000, "newer, gzip", ["--metrics.families=cpu"], True),
-        (2000, "both, gzip", [both], True),
-        (300, "newer", ["--metrics.families=cpu"], False),
+        (2000, "newer", newer, False, {"cpu_percent": at_most(0.36), "rss_mib": at_most(24), "peak_mib": at_most(24),
+                                       "scrape_ms": at_most(15)}),
+        (2000, "newer", newer, True, {}),
+        (2000, "both", both, False, {"cpu_percent": at_most(0.7)}),
+        (2000, "both", both, True, {}),
+        (300, "newer", newer, False, {"cpu_percent": at_most(0.1), "rss_mib": at_most(15), "peak_mib": at_most(15),
+                                      "scrape_ms": at_most(3)}),
     ]
-    for processes, families, flags, gzipped in cases:
-        with background("wake", processes, 10, 600), exporter(*flags, "--fake") as child:
+    plain = {}
+    for processes, families, flag, gzipped, limits in cases:
+        with background("wake", processes, 10, 600), exporter(flag, "--fake") as child:
             time.sleep(8)
             for _ in range(3):
                 scrape(gzipped)
@@ -158,15 +180,22 @@ def exporter_figures():
                 ms, series, size, _ = scrape(gzipped)
                 times.append(ms)
             used = (cpu_seconds(child.pid) - before) / (time.perf_counter() - start)
-            tell(figure="exporter", processes=processes, families=families, series=series, bytes=size,
-                 cpu_percent=round(used * 100, 3), rss_mib=round(rss_mib(child.pid), 1),
-                 peak_mib=round(rss_mib(child.pid, "VmHWM"), 1), scrape_ms=round(statistics.median(times), 2))
+            figures = {"series": series, "bytes": size, "cpu_percent": round(used * 100, 3),
+                       "rss_mib": round(rss_mib(child.pid), 1), "peak_mib": round(rss_mib(child.pid, "VmHWM"), 1),
+                       "scrape_ms": round(statistics.median(times), 2)}
+            if gzipped:
+                figures["times_plain"] = round(used / plain[families], 2)
+                limits = {"times_plain": at_most(2)}
+            plain[families] = used
+            tell(f"exporter, {processes} processes, {families} families{', gzip' if gzipped else ''}", figures, **limits)
 
 
 def short():
     for words in [(845, 20), (4000, 2), (200, 20, 64), (5, 100, 2048)]:
-        out = subprocess.run([BIN / "sample", "short", *map(str, words)], check=True, capture_output=True, text=True)
-        tell(figure="short", **json.loads(out.stdout))
+        told = sample("short", *words)
+        figures = {name: told[name] for name in ["rusage_seconds", "records_seconds", "records", "dropped", "share"]}
+        what = f"{words[0]} processes of {words[1]} ms" + (f" touching {words[2]} MiB" if len(words) > 2 else "")
+        tell(what, figures, share=at_least(0.99))
 
 
 def query(port, expression):
@@ -194,32 +223,77 @@ def prometheus():
             expression = f'sum(increase(kepler_process_cpu_seconds_total{{comm="load"}}[{max(60, window)}s]))'
             seen = query(port, expression)
             series = query(port, 'count({job="kepler"})')
-            tell(figure="prometheus", rusage_seconds=round(truth, 3), increase_seconds=round(seen, 3),
-                 share=round(seen / truth, 4), series=int(series))
+            tell("845 processes of 20 ms through Prometheus",
+                 {"rusage_seconds": round(truth, 3), "increase_seconds": round(seen, 3), "share": round(seen / truth, 4),
+                  "series": int(series)}, share=at_least(0.95), series=at_most(20_000))
         finally:
             server.terminate()
             server.wait()
 
 
+def hooks():
+    """Our hook on each context switch, which only hardware counters attach, beside an empty one."""
+    source = Path(__file__).resolve().parent / "bpf" / "hooks.bpf.c"
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder, "hooks.o")
+        machine = f"-I/usr/include/{os.uname().machine}-linux-gnu"
+        subprocess.run(["clang-19", "-O2", "-g", "-target", "bpf", "-mcpu=v3", machine, "-c", source, "-o", built], check=True)
+        rounds = [sample("hooks", built) for _ in range(3)]
+    names = ["empty_ns", "storage_ns", "ours_ns", "storage_ratio", "ours_ratio"]
+    tell("hook on each context switch", {name: statistics.median(told[name] for told in rounds) for name in names},
+         storage_ratio=at_most(2), ours_ratio=at_most(10))
+
+
+def cost():
+    """Half of the pairs for the hooks that are only attached on demand, whose figure has no limit."""
+    pairs, slice_ms = int(os.environ.get("PAIRS", "400")), os.environ.get("SLICE_MS", "100")
+    for name, count, flags in [("default", pairs, []), ("all", pairs // 2, ["all"])]:
+        for operation in ["reads", "tcp", "switches", "forks"]:
+            words = [operation, str(count), slice_ms, *flags]
+            told = json.loads(subprocess.run([BIN / "alternate", *words], check=True, capture_output=True, text=True).stdout)
+            figures = {key: told[key] for key in ["ns", "slower_percent", "low", "high", "bpf_ns", "bpf_percent"]}
+            figures |= {program: f"{each['runs_each']} x {each['ns']} ns" for program, each in told["programs"].items()}
+            # Shown is what lies within the interval as a whole; what the kernel counts for our programs is the floor.
+            tell(f"{operation} under the {name} hooks, {count} pairs", figures,
+                 **({} if flags else {"high": at_most(1)}))
+
+
 def soak():
-    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 3600
-    with background("churn", 100, seconds + 60), exporter("--monitor.retention=60s", interval="1s") as child:
-        time.sleep(min(120, seconds / 4))
-        scrape()
-        first, most, series_most = rss_mib(child.pid), 0.0, 0
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2].isdigit() else 3600
+    retention, late, known = 60, 0, {}
+    with exporter(f"--monitor.retention={retention}s", interval="1s") as child:
+        first, most, series_most = None, 0.0, 0
+        with background("churn", 100, seconds + 600) as parent:
+            begun = time.monotonic()
+            while (now := time.monotonic() - begun) < seconds:
+                time.sleep(5)
+                _, series, _, text = scrape()
+                # Each child ends at once, so its series is due to go a retention after it came.
+                seen = set(re.findall(r'^kepler_process_cpu_seconds_total{pid="(\d+)".*comm="load"', text, re.M))
+                known = {pid: known.get(pid, now) for pid in seen - {str(parent.pid)}}
+                late += sum(1 for since in known.values() if now - since > retention + 10)
+                if now >= min(180, seconds / 4):
+                    first = first or rss_mib(child.pid)
+                    most, series_most = max(most, rss_mib(child.pid)), max(series_most, series)
+        last = rss_mib(child.pid)
+        for _ in range(retention // 5 + 3):
             time.sleep(5)
-            _, series, _, text = scrape()
-            most, series_most = max(most, rss_mib(child.pid)), max(series_most, series)
-        tell(figure="soak", seconds=seconds, rss_first_mib=round(first, 2), rss_most_mib=round(most, 2),
-             rss_last_mib=round(rss_mib(child.pid), 2), series_most=series_most)
+            _, _, _, text = scrape()
+        left = sum(1 for line in text.splitlines() if 'comm="load"' in line)
+        tell(f"soak, {seconds} s at 1 Hz, 100 forks a second",
+             {"rss_first_mib": round(first, 2), "rss_most_mib": round(most, 2), "rss_last_mib": round(last, 2),
+              "grown_mib": round(most - first, 2), "series_most": series_most, "series_late": late, "series_left": left},
+             grown_mib=at_most(2), series_most=at_most(20_000), series_late=at_most(0), series_left=at_most(0))
 
 
-FIGURES = {"cost": cost, "hooks": hooks, "sampling": sampling, "exporter": exporter_figures, "short": short,
-           "prometheus": prometheus, "soak": soak}
+FIGURES = {"sampling": sampling, "exporter": exporter_figures, "short": short, "prometheus": prometheus, "hooks": hooks,
+           "cost": cost, "soak": soak}
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in FIGURES:
+    names = [word for word in sys.argv[1:] if not word.isdigit()]
+    if not names or not set(names) <= set(FIGURES):
         raise SystemExit(__doc__)
-    FIGURES[sys.argv[1]]()
+    for name in names:
+        FIGURES[name]()
+    if failed:
+        raise SystemExit("does not hold: " + "; ".join(failed))

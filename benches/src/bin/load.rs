@@ -5,7 +5,8 @@
 //! load threads PROCESSES THREADS SECONDS   processes full of sleeping threads
 //! load short COUNT MILLISECONDS [MIB]   processes one after another, each burning CPU (and touching memory) before it ends
 //! load churn RATE SECONDS               forks a second, each child ending at once
-//! load reads SECONDS | tcp SECONDS | switches SECONDS | forks SECONDS    one operation again and again: ns each
+//! load reads|tcp|switches|forks SECONDS [COUNTER]   one operation again and again: ns each. With the path of a file of eight
+//!                                       bytes it runs on the first CPU alone and counts there
 //! ```
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 #![expect(unsafe_code, reason = "fork, wait4 and getrusage")]
@@ -15,7 +16,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use kepler_benches::Shared;
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -25,15 +29,23 @@ fn main() {
                 .unwrap_or_else(|_| usage(&format!("{word:?} is not a number")))
         })
     };
+    let counted = ["reads", "tcp", "switches", "forks"];
+    let path = words
+        .get(2)
+        .filter(|_| counted.contains(&words[0].as_str()));
+    let counter = path.map(|path| {
+        kepler_benches::pin(0);
+        Shared::open(Path::new(path)).unwrap_or_else(|e| usage(&format!("{path}: {e}")))
+    });
     match words.first().map(String::as_str) {
         Some("wake") => wake(number(1, 2000), number(2, 10), number(3, 60)),
         Some("threads") => threads(number(1, 2000), number(2, 30), number(3, 60)),
         Some("short") => short(number(1, 845), number(2, 20), number(3, 0)),
         Some("churn") => churn(number(1, 100), number(2, 60)),
-        Some("reads") => repeat("reads", number(1, 5), cached_reads()),
-        Some("tcp") => repeat("tcp", number(1, 5), tcp_round_trips()),
-        Some("switches") => repeat("switches", number(1, 5), switches()),
-        Some("forks") => repeat("forks", number(1, 5), forks()),
+        Some("reads") => repeat("reads", number(1, 5), counter.as_ref(), cached_reads()),
+        Some("tcp") => repeat("tcp", number(1, 5), counter.as_ref(), tcp_round_trips()),
+        Some("switches") => repeat("switches", number(1, 5), counter.as_ref(), switches()),
+        Some("forks") => repeat("forks", number(1, 5), counter.as_ref(), forks()),
         _ => usage("no such load"),
     }
 }
@@ -174,7 +186,7 @@ fn churn(rate: u64, seconds: u64) {
 }
 
 /// Repeats one operation for so long and tells nanoseconds each.
-fn repeat(name: &str, seconds: u64, mut operation: impl FnMut()) {
+fn repeat(name: &str, seconds: u64, counter: Option<&Shared>, mut operation: impl FnMut()) {
     let (start, limit) = (Instant::now(), Duration::from_secs(seconds));
     let mut done = 0_u32;
     while start.elapsed() < limit {
@@ -182,6 +194,9 @@ fn repeat(name: &str, seconds: u64, mut operation: impl FnMut()) {
             operation();
         }
         done += 16;
+        if let Some(counter) = counter {
+            counter.add(16);
+        }
     }
     let nanos = start.elapsed().as_secs_f64() * 1e9 / f64::from(done.max(1));
     println!(r#"{{"load":"{name}","operations":{done},"ns_each":{nanos:.1}}}"#);
@@ -224,7 +239,7 @@ fn tcp_round_trips() -> impl FnMut() {
 
 /// Two processes on one CPU that wake each other by pipes: two switches an operation.
 fn switches() -> impl FnMut() {
-    pin_to_first_cpu();
+    kepler_benches::pin(0);
     let fail = |e: io::Error| -> ! { usage(&e.to_string()) };
     let (mut here_in, mut there_out) = io::pipe().unwrap_or_else(|e| fail(e));
     let (mut there_in, mut here_out) = io::pipe().unwrap_or_else(|e| fail(e));
@@ -236,15 +251,6 @@ fn switches() -> impl FnMut() {
     move || {
         let _ = here_out.write_all(&byte);
         let _ = here_in.read_exact(&mut byte);
-    }
-}
-
-fn pin_to_first_cpu() {
-    // SAFETY: an all-zero set is an empty one; it outlives the call.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(0, &mut set);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
     }
 }
 
