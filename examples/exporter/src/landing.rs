@@ -1,54 +1,149 @@
-//! The page at `/`: what is measured here and how.
+//! The page at `/`: what is measured here and how, for people.
 
-use kepler_core::monitor::Snapshot;
+use std::fmt::Write;
+
+use kepler_core::energy::Domain;
+use kepler_core::monitor::{ProcessSnapshot, Snapshot, State};
 
 use crate::origin;
 
+/// How many processes are listed.
+const LISTED: usize = 10;
+
+const STYLE: &str = ":root{color-scheme:light dark}\
+    body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}\
+    table{border-collapse:collapse;width:100%}\
+    td,th{padding:.3rem 1rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884}\
+    td{overflow-wrap:anywhere}\
+    .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\
+    .off,small{opacity:.7}";
+
 /// The page as HTML.
 pub(crate) fn page(snapshot: &Snapshot) -> String {
-    let mut zones = String::new();
-    for zone in &snapshot.node.zones {
-        let watts = zone.power.map_or_else(String::new, |p| p.total.to_string());
-        zones += &row(&[
-            &zone.zone.name,
-            &zone.zone.path,
-            &watts,
-            &origin(&zone.provenance),
-        ]);
-    }
-    let mut parts = String::new();
-    for note in &snapshot.sources.notes {
-        let state = if note.active { "on" } else { "off" };
-        parts += &row(&[&note.part, state, &note.why, &note.hint]);
-    }
     let cost = snapshot.cost.cpu.as_secs_f64() * 1e3;
+    let running = |state: &State| *state == State::Running;
+    let processes = snapshot.processes.iter().map(|p| &p.usage.state);
+    let containers = snapshot.containers.iter().map(|c| &c.usage.state);
+    let vms = snapshot.vms.iter().map(|v| &v.usage.state);
     format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Kepler</title>\
-         <style>body{{font:1em sans-serif;margin:2em}}td,th{{padding:.2em 1em .2em 0;text-align:left}}</style>\
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content=\"width=device-width\"><title>Kepler</title><style>{STYLE}</style>\
          <h1>Kepler exporter {version}</h1>\
-         <p><a href=/metrics>/metrics</a> <a href=/healthz>/healthz</a> <a href=/readyz>/readyz</a>\
-         <h2>Energy</h2><table><tr><th>Zone<th>Path<th>Power<th>How{zones}</table>\
-         <p>Zones overlap: do not add them up.\
-         <h2>Usage by {usage}</h2><table><tr><th>Part<th>State<th>Why<th>What would change it{parts}</table>\
-         <p>{processes} processes, {containers} containers and {vms} virtual machines; {tasks} tasks in the last sample, \
-         which took {cost:.2} ms of CPU time.</html>\n",
+         <p><a href=/metrics>/metrics</a> &middot; <a href=/healthz>/healthz</a> &middot; <a href=/readyz>/readyz</a>\
+         <h2>Power of this machine</h2>{zones}\
+         <p><small>Means over the last interval. Zones overlap: do not add them up.</small>\
+         <h2>Processes that use the most</h2>{top}\
+         <p><small>{processes} processes, {containers} containers and {vms} virtual machines are running. The last sample \
+         looked at {tasks} tasks and took {cost:.1} ms of CPU time.</small>\
+         <h2>Sources</h2>{sources}</html>\n",
         version = env!("CARGO_PKG_VERSION"),
-        usage = escaped(&snapshot.sources.usage),
-        processes = snapshot.processes.len(),
-        containers = snapshot.containers.len(),
-        vms = snapshot.vms.len(),
+        zones = zones(snapshot),
+        top = top(snapshot),
+        sources = sources(snapshot),
+        processes = processes.filter(|s| running(s)).count(),
+        containers = containers.filter(|s| running(s)).count(),
+        vms = vms.filter(|s| running(s)).count(),
         tasks = snapshot.stats.tasks,
     )
 }
 
-fn row(cells: &[&str]) -> String {
-    cells
+fn zones(snapshot: &Snapshot) -> String {
+    let mut rows = String::from(
+        "<table><tr><th>Zone<th class=n>Power<th class=n>Active<th class=n>Idle<th class=n>Since the start<th>How",
+    );
+    for zone in &snapshot.node.zones {
+        let how = escaped(&origin(&zone.provenance));
+        let watts = zone.power.map_or_else(
+            || [const { String::new() }; 3],
+            |power| [power.total, power.active, power.idle].map(|watts| watts.to_string()),
+        );
+        let _ = write!(rows, "<tr><td>{}", escaped(&zone.zone.name));
+        for figure in watts.into_iter().chain([zone.energy.total.to_string()]) {
+            let _ = write!(rows, "<td class=n>{figure}");
+        }
+        let _ = write!(rows, "<td><small>{how}</small>");
+    }
+    rows + "</table>"
+}
+
+/// The largest by the power of the packages, or of what is first where there is none.
+fn top(snapshot: &Snapshot) -> String {
+    let domains = &snapshot.node.domains;
+    let package = domains.iter().position(|d| d.domain == Domain::Package);
+    let place = package.unwrap_or(0);
+    let watts = |p: &ProcessSnapshot| p.usage.energy.get(place).and_then(|e| e.watts);
+    let mut busy: Vec<_> = snapshot
+        .processes
         .iter()
-        .fold("<tr>".to_owned(), |row, cell| row + "<td>" + &escaped(cell))
+        .filter_map(|p| Some((watts(p).filter(|w| w.0 > 0.0)?, p)))
+        .collect();
+    if busy.is_empty() {
+        return "<p>None used any in the last interval, or there was no interval yet.".to_owned();
+    }
+    busy.sort_unstable_by(|a, b| b.0.0.total_cmp(&a.0.0));
+    let name = domains.get(place).map_or("", |d| d.domain.as_str());
+    let mut rows = format!(
+        "<table><tr><th>Process<th class=n>Pid<th>Container or machine<th class=n>Power ({name})<th class=n>Energy ({name})"
+    );
+    for (watts, process) in busy.into_iter().take(LISTED) {
+        let (container, vm) = (&process.workload.container, &process.workload.vm);
+        let of = container
+            .as_ref()
+            .map(|c| c.name.as_ref().unwrap_or(&c.id))
+            .or(vm.as_ref().map(|v| &v.name));
+        let _ = write!(
+            rows,
+            "<tr><td>{}<td class=n>{}<td>{}<td class=n>{watts}<td class=n>{}",
+            escaped(&process.process.comm),
+            process.process.key.pid,
+            escaped(of.map_or("", |of| of)),
+            process.usage.energy[place].joules,
+        );
+    }
+    rows + "</table>"
+}
+
+fn sources(snapshot: &Snapshot) -> String {
+    let sources = &snapshot.sources;
+    let mut rows = format!(
+        "<p>Energy by {}, usage by {}.<table><tr><th>Part<th>State<th>Why, and what would change it",
+        escaped(&sources.energy.join(", ")),
+        escaped(&sources.usage),
+    );
+    for note in &sources.notes {
+        let (class, state) = if note.active {
+            ("", "on")
+        } else {
+            (" class=off", "off")
+        };
+        let between = if note.why.is_empty() || note.hint.is_empty() {
+            ""
+        } else {
+            "; "
+        };
+        let why = format!("{}{between}{}", note.why, note.hint);
+        let part = escaped(&note.part);
+        let _ = write!(
+            rows,
+            "<tr{class}><td>{part}<td>{state}<td>{}",
+            escaped(&why)
+        );
+    }
+    rows + "</table>"
 }
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_is_text() {
+        assert_eq!(escaped("<b>&amp;"), "&lt;b&gt;&amp;amp;");
+    }
 }
