@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::ends::End;
 use super::text::label;
-use crate::monitor::{EndedSnapshot, ProcessSnapshot};
+use crate::monitor::{EndedSnapshot, ProcessSnapshot, State};
 use crate::usage::{Process, ProcessKey};
 use crate::workload::{Container, VirtualMachine, Workload};
 
@@ -104,6 +106,8 @@ pub(super) struct Row {
     pub(super) labels: Arc<Labels>,
     /// Energy of the component `other`.
     pub(super) other: Modes,
+    /// Whether it is shown as terminated.
+    pub(super) ended: bool,
 }
 
 /// The processes of the last page, by pid.
@@ -119,6 +123,7 @@ struct Known {
     workload: Arc<Workload>,
     labels: Arc<Labels>,
     other: Modes,
+    end: End,
     page: u64,
     row: usize,
 }
@@ -129,6 +134,7 @@ impl ProcessLabels {
     pub(super) fn rows(
         &mut self,
         processes: &[ProcessSnapshot],
+        now: Duration,
         other: impl Fn(&ProcessSnapshot) -> Modes,
     ) -> Vec<Row> {
         self.pages += 1;
@@ -160,6 +166,7 @@ impl ProcessLabels {
                 index,
                 labels: Arc::clone(&known.labels),
                 other: known.other,
+                ended: known.end.shown(snapshot.usage.state, now),
             };
             match rows.get_mut(known.row) {
                 Some(earlier) => *earlier = row,
@@ -178,6 +185,7 @@ impl Known {
             workload: Arc::clone(&snapshot.workload),
             labels: Arc::new(Labels::process(&snapshot.process, &snapshot.workload)),
             other: [0.0; 2],
+            end: End::default(),
             page,
             row,
         }
@@ -191,23 +199,25 @@ impl Known {
         {
             return;
         }
-        let other = if same(self.process.key) {
-            self.other
+        let (other, end) = if same(self.process.key) {
+            (self.other, self.end)
         } else {
-            [0.0; 2]
+            ([0.0; 2], End::default())
         };
         *self = Self {
             other,
+            end,
             ..Self::new(snapshot, self.page, self.row)
         };
     }
 }
 
-/// The highest energy of the component `other` of workloads that are no processes, by their labels.
+/// What is kept from page to page of workloads that are no processes, by their labels: the highest energy of the component
+/// `other`, and their end.
 #[derive(Debug, Default)]
 pub(super) struct Highest {
     pages: u64,
-    known: HashMap<Box<str>, (Modes, u64)>,
+    known: HashMap<Box<str>, (Modes, End, u64)>,
 }
 
 impl Highest {
@@ -221,16 +231,26 @@ impl Highest {
         if now.iter().all(|joules| *joules <= 0.0) && !self.known.contains_key(labels) {
             return now;
         }
-        let (kept, page) = self.known.entry(labels.into()).or_default();
+        let (kept, _, page) = self.known.entry(labels.into()).or_default();
         *page = self.pages;
         raise(kept, now);
         *kept
     }
 
+    /// Whether it is shown as terminated.
+    pub(super) fn ended(&mut self, labels: &str, state: State, now: Duration) -> bool {
+        if state == State::Running && !self.known.contains_key(labels) {
+            return false;
+        }
+        let (_, end, page) = self.known.entry(labels.into()).or_default();
+        *page = self.pages;
+        end.shown(state, now)
+    }
+
     /// Ends a page: what was not on it is forgotten.
     pub(super) fn forget(&mut self) {
         let pages = self.pages;
-        self.known.retain(|_, (_, page)| *page == pages);
+        self.known.retain(|_, (_, _, page)| *page == pages);
     }
 }
 

@@ -15,6 +15,7 @@
 //! # Ok::<(), kepler_core::Error>(())
 //! ```
 
+mod ends;
 mod family;
 mod identity;
 mod labels;

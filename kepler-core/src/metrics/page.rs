@@ -59,9 +59,11 @@ impl Exposition {
         let shown = |level| self.chosen.families.iter().any(|f| f.level == level);
         let highest = &mut self.highest;
         highest.turn();
-        let mut plain = |index, labels: Labels, usage| Row {
+        let now = snapshot.since_boot;
+        let mut plain = |index, labels: Labels, usage: &WorkloadUsage| Row {
             index,
             other: highest.raise(labels.newer(), other(usage)),
+            ended: highest.ended(labels.newer(), usage.state, now),
             labels: Arc::new(labels),
         };
 
@@ -69,10 +71,14 @@ impl Exposition {
         if shown(Level::Process) {
             processes = self
                 .processes
-                .rows(&snapshot.processes, |p| other(&p.usage));
+                .rows(&snapshot.processes, now, |p| other(&p.usage));
             let first = snapshot.processes.len();
             let ended = snapshot.ended.iter().enumerate();
-            processes.extend(ended.map(|(i, e)| plain(first + i, Labels::ended(e), &e.usage)));
+            processes.extend(ended.map(|(i, e)| Row {
+                // Exported from 0 on, so that nothing of it is lost.
+                ended: true,
+                ..plain(first + i, Labels::ended(e), &e.usage)
+            }));
         }
         let mut containers = Vec::new();
         if shown(Level::Container) {
@@ -232,7 +238,7 @@ impl Page {
                 value.write(out);
             };
             let usage = usage(&self.snapshot, family.level, row.index);
-            values(family, usage, row.other, self.parts, &self.snapshot, put);
+            values(family, usage, row, self.parts, &self.snapshot, put);
             self.row += 1;
         }
         true
@@ -276,12 +282,12 @@ impl Page {
 fn values(
     family: &Family,
     usage: &WorkloadUsage,
-    other: Modes,
+    row: &Row,
     parts: Parts,
     snapshot: &Snapshot,
     mut put: impl FnMut(usize, Value),
 ) {
-    let ended = usize::from(usage.state == State::Terminated);
+    let (ended, other) = (usize::from(row.ended), row.other);
     let first = ended * snapshot.node.domains.len();
     let energy = |place| modes(&usage.energy, place);
     match family.series {

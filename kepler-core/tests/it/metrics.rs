@@ -382,6 +382,48 @@ fn of_two_processes_with_one_pid_only_the_later_has_series() {
 }
 
 #[test]
+fn the_last_part_of_what_an_ended_workload_used_is_in_its_running_series() {
+    let mut exposition = exposition(&Selection::default());
+    let mut snapshot = snapshot();
+    let mut text = |snapshot: &Snapshot| {
+        exposition
+            .page(&Arc::new(snapshot.clone()), Format::Text)
+            .into_text()
+    };
+    text(&snapshot);
+    for usage in [
+        &mut snapshot.processes[0].usage,
+        &mut snapshot.containers[0].usage,
+        &mut snapshot.vms[0].usage,
+    ] {
+        usage.state = State::Terminated;
+        usage.energy[0].joules = Joules(1234.0);
+    }
+    let names =
+        ["process", "container", "vm"].map(|level| format!("kepler_{level}_cpu_joules_total"));
+    let shown = |text: &str, name: &str, state: &str| {
+        text.lines()
+            .filter(|l| l.starts_with(name) && l.contains(&format!("state=\"{state}\"")))
+            .filter(|l| l.ends_with(" 1234"))
+            .count()
+    };
+    // Two servers that scrape each half minute both see the final total where they saw the earlier ones.
+    for _ in 0..3 {
+        let text = text(&snapshot);
+        for name in &names {
+            assert_eq!(shown(&text, name, "running"), 1, "{name}");
+            assert_eq!(shown(&text, name, "terminated"), 0, "{name}");
+        }
+        snapshot.since_boot += Duration::from_secs(30);
+    }
+    let text = text(&snapshot);
+    for name in &names {
+        assert_eq!(shown(&text, name, "running"), 0, "{name}");
+        assert_eq!(shown(&text, name, "terminated"), 1, "{name}");
+    }
+}
+
+#[test]
 fn a_process_that_calls_exec_or_ends_changes_its_labels() {
     let mut exposition = exposition(&Selection::default());
     let mut snapshot = snapshot();
@@ -397,15 +439,12 @@ fn a_process_that_calls_exec_or_ends_changes_its_labels() {
     };
     snapshot.processes[0].process = Arc::new(exec);
     snapshot.processes[0].usage.state = State::Terminated;
+    let after = [("pid", "42"), ("comm", "after")];
+    let seconds = "kepler_process_cpu_seconds_total";
+    assert_eq!(count(&text(&snapshot), seconds, &after), 1);
+    snapshot.since_boot += Duration::from_secs(61);
     let text = text(&snapshot);
-    assert_eq!(
-        count(
-            &text,
-            "kepler_process_cpu_seconds_total",
-            &[("pid", "42"), ("comm", "after")]
-        ),
-        1
-    );
+    assert_eq!(count(&text, seconds, &after), 1);
     let ended = [("pid", "42"), ("state", "terminated"), ("zone", "core")];
     assert_eq!(count(&text, "kepler_process_cpu_joules_total", &ended), 1);
     assert_eq!(
