@@ -7,6 +7,7 @@ mod identity;
 mod node;
 mod procfs;
 mod scripted;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;

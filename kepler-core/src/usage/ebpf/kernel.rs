@@ -8,7 +8,7 @@ use aya::{Btf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::usage::{Counter, CounterSet, Counters, Note};
+use crate::usage::{Counter, CounterSet, Counters, Note, view};
 
 use super::Options;
 use super::hierarchy::Tree;
@@ -41,7 +41,7 @@ const BUFFER: usize = 32 << 10;
 const PAGE: u32 = 4096;
 const RING_LIMIT: u32 = 64 << 20;
 
-const CAPABILITIES: &str = "run as root, or give the program CAP_BPF and CAP_PERFMON";
+const CAPABILITIES: &str = "run as root, or give the program CAP_BPF and CAP_PERFMON: setcap cap_bpf,cap_perfmon=ep PROGRAM";
 const BTF: &str = "use a kernel built with CONFIG_DEBUG_INFO_BTF";
 
 impl Kernel {
@@ -60,6 +60,13 @@ impl Kernel {
             });
         }
         let nested = is_nested(host);
+        if nested && view::proc_shows_all(host) {
+            return Err(Error::Unsupported {
+                what: "eBPF".into(),
+                why: "it sees only this pid namespace, and /proc shows the whole machine".into(),
+                hint: view::HINT.into(),
+            });
+        }
         let ring = options
             .ring_bytes
             .clamp(PAGE, RING_LIMIT)
@@ -90,9 +97,8 @@ impl Kernel {
         hooks::noted(notes, "cgroup_mkdir", named);
         let (more, pmu) = hooks::attach_wanted(&mut bpf, &btf, host, options, notes)?;
         if nested {
-            notes.push(Note::on(
-                "pid namespace",
-                "only processes of this pid namespace are seen, and none that lived between two samples; use the host's",
+            notes.push(view::partial(
+                "only processes of this pid namespace are seen, and none that lived between two samples",
             ));
         }
         Ok(Self {

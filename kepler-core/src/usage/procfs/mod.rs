@@ -17,6 +17,7 @@ use crate::units::{CLOCK_TICK_NS, duration_ns};
 
 use super::identity::Identity;
 use super::node::NodeReader;
+use super::view;
 use super::{
     Counter, CounterSet, Counters, Process, ProcessKey, ProcessUsage, UnnamedUsage, Usage,
     UsageSource, UsageStats,
@@ -44,6 +45,8 @@ pub struct Procfs {
     pass: u64,
     stats: UsageStats,
     hidden: bool,
+    /// Whether it is that of a pid namespace below the initial one.
+    partial: bool,
     // Kept between samples, so that the steady state allocates nothing a process.
     pids: Vec<u32>,
     path: PathBuf,
@@ -93,6 +96,7 @@ impl Procfs {
         }
         // Each pid namespace has a process 1; with `hidepid` it is not listed, or listed and not readable.
         let hidden = host.prefix(host.proc("1/stat"), 1).is_err();
+        let partial = !hidden && host.is_live() && !view::proc_shows_all(host);
         Ok(Self {
             host: host.clone(),
             node,
@@ -103,6 +107,7 @@ impl Procfs {
             pass: 0,
             stats: UsageStats::default(),
             hidden,
+            partial,
             pids,
             path: host.proc(""),
             digits: String::new(),
@@ -353,7 +358,15 @@ impl UsageSource for Procfs {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let mut notes = vec![Note::on("procfs", "CPU time to 10 ms, by process")];
+        let mut notes = vec![Note::on(
+            "procfs",
+            "CPU time to 10 ms, by process; what lived between two samples is not seen",
+        )];
+        if self.partial {
+            notes.push(view::partial(
+                "/proc shows only the processes of one pid namespace",
+            ));
+        }
         if self.hidden {
             notes.push(Note {
                 part: "processes of other users".into(),
