@@ -99,6 +99,13 @@ impl State {
 /// A request that is being answered.
 pub(crate) struct Answering(Arc<Activity>);
 
+impl Answering {
+    /// One more guard of the same connection.
+    pub(crate) fn another(&self) -> Self {
+        self.0.request()
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         let mut state = self.0.lock();

@@ -10,13 +10,12 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use ring::hmac;
 use ring::rand::SystemRandom;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::files::Files;
 use crate::{Error, Result};
 
-/// The largest cost of a hash: some seconds. Each step more doubles it, and a stop waits for it.
+/// The largest cost of a hash: some seconds. Each step more doubles it.
 const LARGEST_COST: u32 = 16;
 /// Passwords that may wait to be verified; each takes its turn.
 const WAITING: usize = 16;
@@ -111,8 +110,7 @@ impl Passwords {
         if known && self.lock().contains(&digest) {
             return Verdict::Welcome;
         }
-        let right = spawn_blocking(move || bcrypt::verify(&password, &hash).unwrap_or(false));
-        if !(right.await.unwrap_or(false) && known) {
+        if !(is_right(password, hash).await && known) {
             return Verdict::Unknown;
         }
         let mut remembered = self.lock();
@@ -137,6 +135,17 @@ impl Passwords {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<[u8; 32]>> {
         self.right.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Compares in a thread of its own: one of the runtime's would hold up the end of the program.
+async fn is_right(password: Vec<u8>, hash: String) -> bool {
+    let (tell, told) = oneshot::channel();
+    let compare = move || {
+        // Nobody may be there any more to hear it.
+        let _ = tell.send(bcrypt::verify(&password, &hash).unwrap_or(false));
+    };
+    let started = std::thread::Builder::new().spawn(compare);
+    started.is_ok() && told.await.unwrap_or(false)
 }
 
 /// User and password of an `Authorization: Basic` header.

@@ -32,6 +32,8 @@ pub struct Body {
     received: Received,
     /// What the client still sends has to be read, or it never sees its answer.
     leftover: bool,
+    /// Until that is read, the connection is not idle.
+    answering: Option<Answering>,
 }
 
 /// How far a body has come, for who answers in the handler's place.
@@ -44,7 +46,11 @@ const TOO_LARGE: u8 = 2;
 
 impl Body {
     /// The request with its body bounded to `limit` bytes.
-    pub(crate) fn bounded(request: Request<Incoming>, limit: u64) -> (Request<Self>, Received) {
+    pub(crate) fn bounded(
+        request: Request<Incoming>,
+        limit: u64,
+        answering: &Answering,
+    ) -> (Request<Self>, Received) {
         let (head, incoming) = request.into_parts();
         let empty = incoming.is_end_stream();
         let received = Received((!empty).then(|| Arc::new(AtomicU8::new(PARTLY))));
@@ -54,6 +60,7 @@ impl Body {
             left: limit,
             received: received.clone(),
             leftover: head.version == Version::HTTP_2 || !waits_for_continue,
+            answering: (!empty).then(|| answering.another()),
         };
         (Request::from_parts(head, body), received)
     }
@@ -126,7 +133,9 @@ impl Drop for Body {
             return;
         }
         if let (Some(mut rest), Ok(runtime)) = (self.inner.take(), Handle::try_current()) {
+            let answering = self.answering.take();
             let drain = async move {
+                let _answering = answering;
                 let mut bytes = 0;
                 while let Some(Ok(frame)) = rest.frame().await {
                     bytes += frame.data_ref().map_or(0, Bytes::len);

@@ -26,7 +26,7 @@ pub(crate) struct WebConfig {
 }
 
 /// Certificates and what is asked of clients. Paths are taken from the file's folder.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub(crate) struct TlsSection {
     pub(crate) cert: String,

@@ -67,10 +67,10 @@ impl Gate {
         request.extensions_mut().insert(peer);
         let site = self.sites.at(Instant::now());
         let result = match self.admit(&request, peer, &site).await {
-            Ok(()) => self.handle(service, request).await,
+            Ok(()) => self.handle(service, request, &answering).await,
             Err(refusal) => {
                 // Dropped as a bounded body, so that what the client still sends is read.
-                drop(Body::bounded(request, self.limits.body_bytes));
+                drop(Body::bounded(request, self.limits.body_bytes, &answering));
                 Err(refusal)
             }
         };
@@ -124,11 +124,12 @@ impl Gate {
         &self,
         service: &S,
         request: Request<Incoming>,
+        answering: &Answering,
     ) -> Result<Response<B>, Refusal>
     where
         S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
     {
-        let (request, received) = Body::bounded(request, self.limits.body_bytes);
+        let (request, received) = Body::bounded(request, self.limits.body_bytes, answering);
         let handled = timeout(self.limits.request_time, service.call(request)).await;
         match handled {
             _ if received.is_too_large() => {

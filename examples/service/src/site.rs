@@ -9,7 +9,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::auth::Users;
-use crate::config::WebConfig;
+use crate::config::{TlsSection, WebConfig};
 use crate::files::Files;
 use crate::rate::RateLimiter;
 use crate::{Error, Result, WebArgs, log, self_signed, tls};
@@ -44,6 +44,7 @@ impl Sites {
     /// Reads the file for the first time. `addresses` are those that a certificate of our own shall name.
     pub(crate) fn open(args: &WebArgs, addresses: &[IpAddr]) -> Result<Self> {
         let file = args.config_file.clone();
+        let file = file.filter(|path| !path.as_os_str().is_empty());
         let self_signed = match args.self_signed {
             true => Some(self_signed::server_config(addresses)?),
             false => None,
@@ -113,8 +114,10 @@ impl Site {
         let file = file.unwrap_or(Path::new(""));
         let http2 = config.http_server_config.http2.unwrap_or(true);
         let tls = match &config.tls_server_config {
-            Some(section) => Some(tls::server_config(section, http2, file, files)?),
-            None => self_signed.cloned(),
+            Some(section) if *section != TlsSection::default() => {
+                Some(tls::server_config(section, http2, file, files)?)
+            }
+            _ => self_signed.cloned(),
         };
         Ok(Self {
             tls,

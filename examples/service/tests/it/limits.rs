@@ -87,6 +87,26 @@ fn a_refused_upload_is_heard_out_so_that_its_answer_is_read() {
 }
 
 #[test]
+fn a_connection_goes_on_after_a_body_that_nobody_wanted() {
+    let server = Running::start(&WebArgs::default(), short());
+    let mut stream = server.connect();
+    let head = "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b'x'; 3_000_000]).unwrap();
+    // Longer than a head may take, shorter than a connection may be idle.
+    std::thread::sleep(Duration::from_millis(2300));
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let answers = rest(&mut stream);
+    let statuses: Vec<&str> = answers
+        .split("HTTP/1.1 ")
+        .map(|a| &a[..a.len().min(3)])
+        .collect();
+    assert_eq!(statuses, ["", "404", "200"], "{answers}");
+}
+
+#[test]
 fn a_large_head_is_431() {
     let server = Running::plain();
     let large = format!("X: {}\r\n", "a".repeat(100_000));
