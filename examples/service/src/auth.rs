@@ -10,7 +10,7 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use ring::hmac;
 use ring::rand::SystemRandom;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::files::Files;
 use crate::{Error, Result};
@@ -72,7 +72,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Passwords {
     key: hmac::Key,
     right: Mutex<HashSet<[u8; 32]>>,
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
@@ -81,7 +81,7 @@ impl Passwords {
         Ok(Self {
             key: random_key()?,
             right: Mutex::default(),
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
             waiting: Semaphore::new(WAITING),
         })
     }
@@ -103,14 +103,14 @@ impl Passwords {
         let Ok(_place) = self.waiting.try_acquire() else {
             return Verdict::Busy;
         };
-        let Ok(_turn) = self.turn.acquire().await else {
+        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else {
             return Verdict::Busy;
         };
         // Another request may have brought the same password meanwhile.
         if known && self.lock().contains(&digest) {
             return Verdict::Welcome;
         }
-        if !(is_right(password, hash).await && known) {
+        if !(is_right(password, hash, turn).await && known) {
             return Verdict::Unknown;
         }
         let mut remembered = self.lock();
@@ -137,12 +137,14 @@ impl Passwords {
     }
 }
 
-/// Compares in a thread of its own: one of the runtime's would hold up the end of the program.
-async fn is_right(password: Vec<u8>, hash: String) -> bool {
+/// Compares in a thread of its own: one of the runtime's would hold up the end of the program. The turn ends with the
+/// comparison, not with the request: a client that goes away does not make room for a second one beside it.
+async fn is_right(password: Vec<u8>, hash: String, turn: OwnedSemaphorePermit) -> bool {
     let (tell, told) = oneshot::channel();
     let compare = move || {
         // Nobody may be there any more to hear it.
         let _ = tell.send(bcrypt::verify(&password, &hash).unwrap_or(false));
+        drop(turn);
     };
     let started = std::thread::Builder::new().spawn(compare);
     started.is_ok() && told.await.unwrap_or(false)

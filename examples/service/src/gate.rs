@@ -107,7 +107,9 @@ impl Gate {
         let Some(users) = &site.users else {
             return Ok(());
         };
-        match self.passwords.verify(users, request.headers()).await {
+        let verified = self.passwords.verify(users, request.headers());
+        let verified = timeout(self.limits.request_time, verified).await;
+        match verified.unwrap_or(Verdict::Busy) {
             Verdict::Welcome => Ok(()),
             Verdict::Unknown => Err(Refusal {
                 header: Some((

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use kepler_service::Limits;
 
 use crate::support::{Folder, Running, args, curl};
@@ -57,8 +59,7 @@ fn a_password_costs_once_and_an_unknown_user_costs_the_same() {
     let config = folder.write("web.yml", format!("basic_auth_users: {{alice: {hash}}}"));
     let server = Running::start(&args(&[], Some(&config)), Limits::default());
     let ask = |user: &str, password: &str| {
-        use base64::Engine;
-        let credentials = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"));
+        let credentials = BASE64_STANDARD.encode(format!("{user}:{password}"));
         let start = Instant::now();
         let answer = server.get(
             "/metrics",
@@ -81,6 +82,33 @@ fn a_password_costs_once_and_an_unknown_user_costs_the_same() {
         remembered * 4 < wrong && remembered * 4 < unknown,
         "{wrong:?} {unknown:?}"
     );
+}
+
+#[test]
+fn wrong_passwords_wait_in_a_short_line_while_right_ones_pass() {
+    let folder = Folder::new();
+    let hash = bcrypt::hash("secret", 8).unwrap();
+    let config = folder.write("web.yml", format!("basic_auth_users: {{alice: {hash}}}"));
+    let server = Running::start(&args(&[], Some(&config)), Limits::default());
+    let ask = &|password: &str| {
+        let credentials = BASE64_STANDARD.encode(format!("alice:{password}"));
+        let header = format!("Authorization: Basic {credentials}\r\n");
+        server.get("/metrics", &header)[9..12].to_owned()
+    };
+    assert_eq!(ask("secret"), "200");
+    let guesses: Vec<String> = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..40)
+            .map(|n| scope.spawn(move || ask(&n.to_string())))
+            .collect();
+        // Long before the guesses are through.
+        assert_eq!(ask("secret"), "200");
+        guesses.into_iter().map(|g| g.join().unwrap()).collect()
+    });
+    assert!(
+        guesses.iter().all(|code| code == "401" || code == "503"),
+        "{guesses:?}"
+    );
+    assert!(guesses.iter().any(|code| code == "503"), "{guesses:?}");
 }
 
 #[test]

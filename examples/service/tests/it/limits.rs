@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use kepler_service::{Limits, WebArgs};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::support::{Running, args, curl, rest};
 
@@ -186,6 +187,10 @@ fn a_reader_that_takes_nothing_loses_its_place() {
 
 #[test]
 fn a_thousand_connections_meet_the_cap_and_leave() {
+    // Both ends of each are in this process.
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
     let mut limits = short();
     limits.connections = 200;
     limits.idle_time = Duration::from_secs(600);
