@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { version } from '../index.mjs'
 
 const bin = fileURLToPath(new URL('../bin/kepler.js', import.meta.url))
 const run = (...args) => spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8' })
@@ -18,11 +20,56 @@ test('measure ends as the command ended', () => {
   assert.equal(run('measure', '--', 'sh', '-c', 'kill -9 $$').status, 137)
 })
 
-test('a missing program is one clear line, a missing verb the usage', () => {
-  const missing = run('measure', '--', 'no-such-program')
-  assert.equal(missing.status, 1)
-  assert.match(missing.stderr, /^kepler: .*no-such-program.*\n$/)
-  assert.equal(run().status, 2)
+test('a program that does not start is one clear line', () => {
+  for (const [program, status] of [
+    ['no-such-program', 127],
+    ['/etc/passwd', 126],
+  ]) {
+    const done = run('measure', '--', program)
+    assert.equal(done.status, status)
+    assert.match(done.stderr, new RegExp(`^kepler: .*${program}.*\n$`))
+  }
+})
+
+test('wrong usage ends with 2 and says how', () => {
+  for (const words of [
+    [],
+    ['measure'],
+    ['measure', '--'],
+    ['measure', '--jason', 'true'],
+    ['guess'],
+    ['doctor', 'more'],
+  ]) {
+    const done = run(...words)
+    assert.equal(done.status, 2, words.join(' '))
+    assert.equal(done.stdout, '')
+    assert.match(done.stderr, /^usage: kepler measure/)
+  }
+})
+
+test('help and version are told', () => {
+  for (const words of [['--help'], ['-h'], ['measure', '--help'], ['doctor', '--help']]) {
+    assert.match(run(...words).stdout, /^usage: kepler measure/)
+  }
+  assert.equal(run('--version').stdout, `kepler ${version()}\n`)
+})
+
+test('options of the command are its own', () => {
+  assert.equal(run('measure', 'sh', '-c', 'exit 4').status, 4)
+  assert.equal(run('measure', '--', 'echo', '--', '--json', '--help').stdout, '-- --json --help\n')
+})
+
+test('an interrupt is for the command, and its figures are told', async () => {
+  const words = [bin, 'measure', '--json', '--', 'sh', '-c', 'echo on; exec sleep 60']
+  const measuring = spawn(process.execPath, words, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  measuring.stdout.once('data', () => process.kill(-measuring.pid, 'SIGINT'))
+  let told = ''
+  measuring.stderr.on('data', (data) => {
+    told += data
+  })
+  const [status] = await once(measuring, 'close')
+  assert.equal(status, 130)
+  assert.equal(JSON.parse(told).returncode, -2)
 })
 
 test('doctor names the sources', () => {

@@ -1,10 +1,14 @@
 """``python -m kepler`` and the IPython magics."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
+
+import kepler
 
 
 def run(*arguments):
@@ -25,11 +29,49 @@ def test_measure_ends_as_the_command_ended():
     assert run("measure", "--", "sh", "-c", "kill -9 $$").returncode == 137
 
 
-def test_a_missing_program_is_one_clear_line():
-    done = run("measure", "--", "no-such-program")
-    assert done.returncode == 1
-    assert "no-such-program" in done.stderr
+@pytest.mark.parametrize(("program", "status"), [("no-such-program", 127), ("/etc/passwd", 126)])
+def test_a_program_that_does_not_start_is_one_clear_line(program, status):
+    done = run("measure", "--", program)
+    assert done.returncode == status
+    assert program in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["measure"], ["measure", "--"], ["measure", "--json"], ["guess"], ["doctor", "more"]]
+    + [["top", "--interval", "0"], ["top", "--interval", "soon"], ["top", "--rows", "-1"]],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2_and_says_how(arguments):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("usage: python -m kepler")
+
+
+def test_options_of_the_command_are_its_own():
+    assert run("measure", "sh", "-c", "exit 4").returncode == 4
+    done = run("measure", "--", "echo", "--", "--json")
+    assert done.stdout == "-- --json\n"
+
+
+def test_an_interrupt_is_the_commands_and_its_figures_are_told():
+    program = [sys.executable, "-m", "kepler", "measure", "--json", "--", "sh", "-c", "echo on; exec sleep 60"]
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as measuring:
+        assert measuring.stdout.readline() == "on\n"
+        os.killpg(measuring.pid, signal.SIGINT)
+        _, told = measuring.communicate(timeout=60)
+    assert measuring.returncode == 130
+    assert json.loads(told)["returncode"] == -signal.SIGINT
+
+
+def test_help_and_version_are_told():
+    for verb in ([], ["measure"], ["doctor"], ["top"]):
+        assert run(*verb, "--help").stdout.startswith("usage: python -m kepler")
+    assert run("--version").stdout == f"kepler {kepler.version()}\n"
 
 
 def test_doctor_names_the_sources():
@@ -41,8 +83,17 @@ def test_doctor_names_the_sources():
 def test_top_prints_a_table():
     done = run("top", "--count", "1", "--interval", "0.2", "--rows", "3")
     assert done.returncode == 0
-    assert "COMM" in done.stdout
-    assert len(done.stdout.strip().splitlines()) <= 5
+    power, titles, *rows = done.stdout.splitlines()
+    assert " W  busy " in power
+    assert titles.split()[:2] == ["PID", "COMM"]
+    assert 1 <= len(rows) <= 3
+
+
+def test_whoever_reads_a_table_may_leave():
+    top = f"{sys.executable} -m kepler top --interval 0.05 --rows 2"
+    done = subprocess.run(["sh", "-c", f"{top} | head -1"], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
 
 
 def test_the_cell_magic_prints_what_the_cell_used():
