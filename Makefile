@@ -83,8 +83,8 @@ wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
 npm: $(NODE) ## dist/kepler-*.tgz with the built binary inside
 	cd kepler-node && npm run --silent build && npm pack --silent --pack-destination ../dist
 
-tools: ## what the Rust tests call: promtool, curl, openssl, PostgreSQL
-	@type promtool curl openssl >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends prometheus curl openssl; }
+tools: ## what the Rust tests call: promtool, tmux, curl, openssl, PostgreSQL
+	@type promtool tmux curl openssl >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends prometheus tmux curl openssl; }
 	@test -e "$(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb))" || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends postgresql; }
 
 $(PYTEST): kepler-py/requirements.txt

@@ -47,9 +47,11 @@ pub(crate) fn energy(
         })
     };
     let rapl = rapl.iter().map(way).collect::<Result<_>>()?;
-    let builder = Monitor::builder()
-        .host(roots.host())
-        .meters(Meters { rapl, hwmon });
+    let builder = Monitor::builder().host(roots.host()).meters(Meters {
+        rapl,
+        hwmon,
+        ..Meters::default()
+    });
     Ok(if fake { builder.fake() } else { builder })
 }
 

@@ -1,26 +1,41 @@
 //! Command line arguments; where Kepler 0.11 has the same one, its name and meaning.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use kepler_core::Host;
-use kepler_core::energy::{Meters, Rapl};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, CommandFactory, Parser};
+use kepler_core::Joules;
 use kepler_core::metrics::{Group, Level, Selection};
-use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
+use kepler_core::monitor::MonitorBuilder;
 use kepler_service::log::LogArgs;
 use kepler_service::{WebArgs, duration};
 
+use crate::commands::Command;
+use crate::duration::interval;
+use crate::machine::Machine;
+use crate::outputs::OutputArgs;
+
 /// Energy of processes, containers and virtual machines as Prometheus metrics, at http://0.0.0.0:28282/metrics where no
 /// address is given
+///
+/// Every flag is also a key of the YAML file (web.listen-address: web.listenAddresses) and a variable (monitor.interval:
+/// KEPLER_MONITOR_INTERVAL). The command line goes over variables, variables over the file.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {
+    /// A YAML file of settings [variable: KEPLER_CONFIG_FILE]
+    #[arg(long = "config.file", value_name = "FILE")]
+    settings_file: Option<PathBuf>,
+    /// Check the settings, print what holds and where it comes from, and end
+    #[arg(long = "config.check")]
+    pub(crate) config_check: bool,
     #[command(flatten)]
     pub(crate) web: WebArgs,
     /// Time between two samples
     #[arg(long = "monitor.interval", value_name = "DURATION", default_value = "5s", value_parser = interval)]
-    pub(crate) interval: Duration,
+    interval: Duration,
     /// How many ended processes keep series of their own; negative for all
     #[arg(
         long = "monitor.max-terminated",
@@ -29,24 +44,12 @@ pub(crate) struct Args {
         allow_negative_numbers = true
     )]
     max_terminated: i64,
+    /// Ended processes below this energy in joules keep no series of their own; without it, energy decides nothing
+    #[arg(long = "monitor.min-terminated-energy-threshold", value_name = "JOULES", value_parser = energy)]
+    min_terminated: Option<f64>,
     /// How long ended workloads keep their series
     #[arg(long = "monitor.retention", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     retention: Duration,
-    /// Where CPU time comes from
-    #[arg(long = "monitor.usage", value_name = "SOURCE", default_value = "auto")]
-    usage: Usage,
-    /// Where /proc is mounted
-    #[arg(long = "host.procfs", value_name = "PATH", default_value = "/proc")]
-    procfs: PathBuf,
-    /// Where /sys is mounted
-    #[arg(long = "host.sysfs", value_name = "PATH", default_value = "/sys")]
-    sysfs: PathBuf,
-    /// Read RAPL by perf events where powercap cannot be read
-    #[arg(long = "rapl.perf")]
-    rapl_perf: bool,
-    /// Read RAPL by model-specific registers where nothing else can be read
-    #[arg(long = "rapl.msr")]
-    rapl_msr: bool,
     /// Levels to export: node, process, container, vm, pod or all
     #[arg(long = "metrics", value_name = "LEVEL", value_delimiter = ',', default_value = "all", value_parser = levels)]
     levels: Vec<Levels>,
@@ -60,37 +63,42 @@ pub(crate) struct Args {
     )]
     families: Vec<Group>,
     /// Value of the labels node_name and instance; the host name by default
-    #[arg(
-        long = "node-name",
-        alias = "kube.node-name",
-        value_name = "NAME",
-        env = "NODE_NAME"
-    )]
+    #[arg(long = "node-name", alias = "kube.node-name", value_name = "NAME")]
     pub(crate) node_name: Option<String>,
-    /// A made-up meter of constant power, to try things out
-    #[arg(long)]
-    fake: bool,
+    /// Workloads of each level with series of their own, the largest first; the others together
+    #[arg(long = "metrics.top", value_name = "N")]
+    pub(crate) top: Option<usize>,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+    /// Give up all privileges but those of reading, and deny system calls that an exporter never makes
+    #[arg(long = "harden")]
+    pub(crate) harden: bool,
     #[command(flatten)]
     pub(crate) log: LogArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Usage {
-    Auto,
-    Ebpf,
-    Procfs,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// A flag of Kepler 0.11 that means nothing here
+    #[arg(long = "debug.pprof", hide = true)]
+    pprof: bool,
 }
 
 /// One value of `--metrics`.
 #[derive(Clone, Debug)]
 struct Levels(Vec<Level>);
 
+/// What is used where the interval of Kepler 0.11 is 0, which stands for sampling at each scrape.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+
 impl Args {
-    /// The machine to measure.
-    pub(crate) fn host(&self) -> Host {
-        Host::default()
-            .with_proc(&self.procfs)
-            .with_sys(&self.sysfs)
+    /// Time between two samples.
+    pub(crate) fn interval(&self) -> Duration {
+        if self.interval.is_zero() {
+            DEFAULT_INTERVAL
+        } else {
+            self.interval
+        }
     }
 
     /// What to export.
@@ -101,27 +109,83 @@ impl Args {
         }
     }
 
-    /// What to measure it with.
-    pub(crate) fn monitor(&self, host: Host) -> MonitorBuilder {
-        let monitor = Monitor::builder()
-            .host(host)
+    /// What to measure with.
+    pub(crate) fn monitor(&self) -> MonitorBuilder {
+        self.machine
+            .monitor()
             .retention(self.retention)
             .ended_limit(usize::try_from(self.max_terminated).unwrap_or(usize::MAX))
-            .meters(self.meters())
-            .usage(match self.usage {
-                Usage::Auto => UsageChoice::Auto,
-                Usage::Ebpf => UsageChoice::Ebpf,
-                Usage::Procfs => UsageChoice::Procfs,
-            });
-        if self.fake { monitor.fake() } else { monitor }
+            .ended_least(Joules(self.min_terminated.unwrap_or(0.0)))
     }
 
-    fn meters(&self) -> Meters {
-        let mut meters = Meters::default();
-        meters.rapl.extend(self.rapl_perf.then_some(Rapl::Perf));
-        meters.rapl.extend(self.rapl_msr.then_some(Rapl::Msr));
-        meters
+    /// What is worth a word of the settings.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let interval = self.interval.is_zero().then_some(
+"monitor.interval 0 asks for samples at each scrape; a scrape never waits for a sample here, so one is taken each 5s"
+);
+        let pprof = self.pprof.then_some("debug.pprof means nothing here");
+        interval
+            .into_iter()
+            .chain(pprof)
+            .map(str::to_owned)
+            .collect()
     }
+}
+
+/// The parser. A switch takes a value too, as a file or a variable gives it one.
+pub(crate) fn command() -> clap::Command {
+    Args::command().mut_args(|argument| match argument.get_action() {
+        ArgAction::SetTrue => argument
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_name("BOOL")
+            .default_missing_value("true")
+            .default_value("false")
+            .hide_default_value(true)
+            .hide_possible_values(true),
+        _ => argument,
+    })
+}
+
+/// Whether a flag is on or off.
+pub(crate) fn is_switch(argument: &Arg) -> bool {
+    argument.get_num_args().is_some_and(|n| n.min_values() == 0)
+}
+
+/// Prints help or version as they are, and anything else in one line. Returns the exit code: 2 for a usage error.
+#[expect(clippy::print_stderr, reason = "no log is set up yet")]
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // Nothing is left to do where even this cannot be printed.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("kepler-exporter: {} (try --help)", one_line(error));
+    ExitCode::from(2)
+}
+
+/// What is wrong, in one line, with what would be right or near.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.next().unwrap_or_default();
+    let mut line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+    let more = lines.take_while(|l| !l.starts_with("Usage:"));
+    for hint in more.filter(|l| l.starts_with("[possible values") || l.contains("a similar ")) {
+        line += " ";
+        line += hint.strip_prefix("tip: ").unwrap_or(hint);
+    }
+    line
+}
+
+fn energy(text: &str) -> Result<f64, &'static str> {
+    let joules: f64 = text.parse().map_err(|_| "expected joules")?;
+    let fits = joules.is_finite() && joules >= 0.0;
+    fits.then_some(joules).ok_or("expected joules of 0 or more")
 }
 
 fn levels(text: &str) -> Result<Levels, kepler_core::Error> {
@@ -131,26 +195,9 @@ fn levels(text: &str) -> Result<Levels, kepler_core::Error> {
     }
 }
 
-fn interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
-    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval) {
-        Ok(interval)
-    } else {
-        Err("must be from 100ms to 1h".into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_interval_has_bounds() {
-        assert_eq!(interval("1.5s"), Ok(Duration::from_millis(1500)));
-        for wrong in ["0s", "99ms", "61m", "5"] {
-            assert!(interval(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn levels_and_families_are_lists() {

@@ -1,11 +1,19 @@
 //! Kepler's Prometheus exporter: arguments, a sampling thread, an HTTP server, and a clean stop.
 
 mod args;
+mod commands;
+mod duration;
 mod gzip;
+mod harden;
 mod landing;
+mod machine;
 mod memory;
+mod outputs;
+mod reload;
 mod reply;
+mod report;
 mod sampler;
+mod settings;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,13 +24,16 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::service::service_fn;
 use kepler_core::metrics::Exposition;
-use kepler_core::monitor::Snapshot;
+use kepler_core::monitor::{Fold, Snapshot};
 use kepler_core::{Origin, Provenance};
 use kepler_service::{Body, Limits, Server, log, stop_signal};
+use tokio::signal::unix::{SignalKind, signal};
 
-use args::Args;
+use outputs::Pages;
+use reload::Reload;
 use reply::Site;
-use sampler::Sampler;
+use sampler::{Handling, Sampler};
+use settings::{Fault, Places, Settings};
 
 /// Where it listens when no address is given.
 const ADDRESS: &str = "0.0.0.0:28282";
@@ -31,13 +42,21 @@ const CONNECTIONS: usize = 64;
 
 fn main() -> ExitCode {
     memory::map_large_pieces();
-    let args: Args = match kepler_service::parse("kepler-exporter") {
-        Ok(args) => args,
-        Err(code) => return code,
+    let places = Places::of_process();
+    let settings = match places.load() {
+        Ok(settings) => settings,
+        Err(fault) => return refuse(&fault),
     };
-    log::start(args.log.level, args.log.format);
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+    log::start(settings.args.log.level, settings.args.log.format);
+    let ended = if settings.args.config_check {
+        commands::print(settings.effective().as_bytes()).map_err(Into::into)
+    } else if let Some(command) = &settings.args.command {
+        command.run(&settings.args.machine).map_err(Into::into)
+    } else {
+        run(places, settings).map(|()| ExitCode::SUCCESS)
+    };
+    match ended {
+        Ok(code) => code,
         Err(error) => {
             log::error(&error.to_string());
             let code = error.downcast_ref().map(kepler_service::Error::exit_code);
@@ -46,40 +65,122 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let mut limits = Limits::default();
-    limits.connections = CONNECTIONS;
+/// Says what is wrong with the settings. The exit code is 2, or 1 where a file cannot be read.
+#[expect(clippy::print_stderr, reason = "no log is set up yet")]
+fn refuse(fault: &Fault) -> ExitCode {
+    match fault {
+        Fault::Arguments(error) => args::explain(error),
+        Fault::Setting(line) => {
+            eprintln!("kepler-exporter: {line}");
+            ExitCode::from(2)
+        }
+        Fault::Unreadable(line) => {
+            eprintln!("kepler-exporter: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
+    let args = &settings.args;
+    if !args.outputs.prometheus && !args.outputs.any() {
+        return Err(
+            "nothing is to be exported: exporter.prometheus is off, and no other output is on"
+                .into(),
+        );
+    }
     // Before anything that takes time, so that a busy port is told at once.
-    let server = Server::bind(&args.web, ADDRESS, limits)?;
-    let host = args.host();
+    let server = if args.outputs.prometheus {
+        let mut limits = Limits::default();
+        limits.connections = CONNECTIONS;
+        Some(Server::bind(&args.web, ADDRESS, limits)?)
+    } else {
+        None
+    };
+    let host = args.machine.host();
     for root in [host.proc(""), host.sys("")] {
         host.names(root)?;
     }
-    let selection = args.selection();
-    let mut exposition = Exposition::new(&selection, host.clone());
-    if let Some(name) = &args.node_name {
-        exposition = exposition.with_node_name(name);
-    }
-    let mut monitor = args.monitor(host).counters(selection.counters()).build()?;
     log::info(&format!("kepler-exporter {}", env!("CARGO_PKG_VERSION")));
+    settings.notes.iter().for_each(|note| log::info(note));
+    if args.harden {
+        harden::harden()?;
+    }
+    let selection = args.selection();
+    let exposition = || {
+        let exposition = Exposition::new(&selection, host.clone());
+        match &args.node_name {
+            Some(name) => exposition.with_node_name(name),
+            None => exposition,
+        }
+    };
+    let mut monitor = args.monitor().counters(selection.counters()).build()?;
     let first = monitor.sample()?;
     explain(&first);
     memory::give_back();
-    let sampler = Sampler::start(monitor, first, args.interval);
-    let site = Arc::new(Site::new(exposition, sampler.view()));
+    let name = exposition().node_name().to_owned();
+    let pages = Pages {
+        exposition: &exposition,
+        mark: &monitor.export_mark(),
+        node_name: &name,
+    };
+    let outputs = args.outputs.start(&pages, args.harden)?;
+    let handling = Handling {
+        fold: args.top.map(Fold::to),
+        outputs,
+    };
+    let sampler = Sampler::start(monitor, first, args.interval(), handling);
+    let site = Arc::new(Site::new(exposition(), sampler.view()));
+    if args.harden {
+        // The sampling thread has its own.
+        harden::give_up_all()?;
+    }
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start: {e}"))?;
-    let served = runtime.block_on(async {
-        let service = service_fn(move |request: Request<Body>| {
-            ready(Ok::<_, Infallible>(site.reply(&request)))
-        });
-        server.run(service, stop_signal()?).await
-    });
+    let served = runtime.block_on(serve(
+        server,
+        &site,
+        &sampler,
+        Reload::new(places, settings),
+    ));
     sampler.stop();
-    Ok(served?)
+    served
+}
+
+/// Answers until the program is told to stop.
+async fn serve(
+    server: Option<Server>,
+    site: &Arc<Site>,
+    sampler: &Sampler,
+    mut reload: Reload,
+) -> Result<(), Box<dyn Error>> {
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(|e| format!("cannot listen for signals: {e}"))?;
+    let reloading = async {
+        while hangup.recv().await.is_some() {
+            reload.reload(site, sampler);
+        }
+    };
+    let asked = Arc::clone(site);
+    let service =
+        service_fn(move |request: Request<Body>| ready(Ok::<_, Infallible>(asked.reply(&request))));
+    let stop = stop_signal()?;
+    let serving = async {
+        match server {
+            Some(server) => server.run(service, stop).await,
+            None => {
+                stop.await;
+                Ok(())
+            }
+        }
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = reloading => Ok(()),
+    }
 }
 
 /// What is used, where figures come from, and why what is missing is missing.

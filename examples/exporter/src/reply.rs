@@ -11,7 +11,7 @@ use hyper::header::{
 };
 use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
-use kepler_core::metrics::{Exposition, Format, Page};
+use kepler_core::metrics::{Exposition, Format, Page, Selection};
 use kepler_core::monitor::ExportMark;
 use kepler_service::Probe;
 
@@ -31,6 +31,15 @@ impl Site {
             exposition: Mutex::new(exposition),
             view,
         }
+    }
+
+    /// Exports something else from the next page on.
+    pub(crate) fn choose(&self, selection: &Selection, node_name: Option<&str>) {
+        let mut exposition = self
+            .exposition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        exposition.choose(selection, node_name);
     }
 
     /// The answer to a request. Its body is made while it is sent.

@@ -1,18 +1,22 @@
 //! The sampling thread: takes samples at fixed times and shows the last one to whoever asks.
 
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use kepler_core::monitor::{ExportMark, Monitor, Snapshot};
+use kepler_core::monitor::{ExportMark, Fold, Monitor, Snapshot};
 
 use kepler_service::log;
+
+use crate::harden::Raised;
+use crate::outputs::Outputs;
 
 /// A running sampling thread.
 pub(crate) struct Sampler {
     view: View,
-    stop: SyncSender<()>,
+    /// Other intervals; closed to stop.
+    orders: Sender<Duration>,
     thread: JoinHandle<()>,
 }
 
@@ -20,7 +24,7 @@ pub(crate) struct Sampler {
 #[derive(Clone)]
 pub(crate) struct View {
     latest: Arc<Mutex<Latest>>,
-    interval: Duration,
+    interval: Arc<Mutex<Duration>>,
     /// Tells the monitor which snapshots were shown.
     pub(crate) mark: ExportMark,
 }
@@ -31,31 +35,46 @@ struct Latest {
 }
 
 impl Sampler {
-    /// Starts with the first sample already taken.
-    pub(crate) fn start(monitor: Monitor, first: Arc<Snapshot>, interval: Duration) -> Self {
+    /// Starts with the first sample already taken. What `handling` makes of a sample is
+    /// shown.
+    pub(crate) fn start(
+        monitor: Monitor,
+        first: Arc<Snapshot>,
+        interval: Duration,
+        mut handling: Handling,
+    ) -> Self {
         let latest = Latest {
-            snapshot: first,
+            snapshot: handling.handle(first),
             at: Instant::now(),
         };
         let view = View {
             latest: Arc::new(Mutex::new(latest)),
-            interval,
+            interval: Arc::new(Mutex::new(interval)),
             mark: monitor.export_mark(),
         };
-        let (stop, stopped) = sync_channel::<()>(0);
+        let (orders, ordered) = channel::<Duration>();
         let shown = view.clone();
         let thread = std::thread::spawn(move || {
-            let mut monitor = monitor;
+            let (mut monitor, mut interval) = (monitor, interval);
             let mut next = Instant::now() + interval;
             let mut failing = String::new();
             loop {
                 let wait = next.saturating_duration_since(Instant::now());
-                if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-                    return;
+                match ordered.recv_timeout(wait) {
+                    Ok(other) => {
+                        next = next.min(Instant::now() + other);
+                        interval = other;
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
-                match monitor.sample() {
+                let raised = Raised::new();
+                let sampled = monitor.sample();
+                drop(raised);
+                match sampled {
                     Ok(snapshot) => {
-                        shown.show(snapshot);
+                        shown.show(handling.handle(snapshot));
                         failing.clear();
                     }
                     Err(error) => {
@@ -71,7 +90,18 @@ impl Sampler {
                 next = (next + interval).max(Instant::now());
             }
         });
-        Self { view, stop, thread }
+        Self {
+            view,
+            orders,
+            thread,
+        }
+    }
+
+    /// Samples at another interval from now on.
+    pub(crate) fn set_interval(&self, interval: Duration) {
+        *self.view.interval() = interval;
+        // The thread lives as long as this does.
+        let _ = self.orders.send(interval);
     }
 
     /// What the server sees of it.
@@ -81,10 +111,33 @@ impl Sampler {
 
     /// Ends the thread and closes the sources.
     pub(crate) fn stop(self) {
-        drop(self.stop);
+        drop(self.orders);
         if self.thread.join().is_err() {
             log::warn("the sampling thread had failed");
         }
+    }
+}
+
+/// What is done with a sample before it is shown.
+pub(crate) struct Handling {
+    pub(crate) fold: Option<Fold>,
+    pub(crate) outputs: Outputs,
+}
+
+impl Handling {
+    fn handle(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        let mut snapshot = match &mut self.fold {
+            Some(fold) => fold.apply(snapshot),
+            None => snapshot,
+        };
+        let notes = self.outputs.notes();
+        if !notes.is_empty() {
+            let mut sources = (*snapshot.sources).clone();
+            sources.notes.extend(notes);
+            Arc::make_mut(&mut snapshot).sources = Arc::new(sources);
+        }
+        self.outputs.offer(&snapshot);
+        snapshot
     }
 }
 
@@ -96,7 +149,12 @@ impl View {
 
     /// Whether samples are taken on time.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.lock().at.elapsed() < self.interval * 3 + Duration::from_secs(1)
+        let interval = *self.interval();
+        self.lock().at.elapsed() < interval * 3 + Duration::from_secs(1)
+    }
+
+    fn interval(&self) -> std::sync::MutexGuard<'_, Duration> {
+        self.interval.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show(&self, snapshot: Arc<Snapshot>) {

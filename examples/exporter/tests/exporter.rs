@@ -424,7 +424,7 @@ fn a_wrong_argument_is_one_line_and_code_2() {
         ("--metrics=pods", "pods"),
         ("--metrics.families=all", "known: cpu"),
         ("--monitor.interval=5", "5s"),
-        ("--monitor.interval=0s", "100ms"),
+        ("--monitor.interval=50ms", "100ms"),
         ("--log.level=loud", "loud"),
         ("surplus", "surplus"),
     ] {

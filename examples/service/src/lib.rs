@@ -18,6 +18,7 @@ pub mod log;
 mod rate;
 mod self_signed;
 mod server;
+pub mod sinks;
 mod site;
 mod stop;
 mod stream;

@@ -1,12 +1,12 @@
 //! One line a message on standard error, as text or JSON.
 
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 use std::time::SystemTime;
 
 use clap::ValueEnum;
 
-static SETTINGS: OnceLock<(LogLevel, LogFormat)> = OnceLock::new();
+static SETTINGS: RwLock<(LogLevel, LogFormat)> = RwLock::new((LogLevel::Info, LogFormat::Text));
 
 /// The flags of the log, to be flattened into a program's own.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -39,9 +39,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sets the least level and the form. Later calls change nothing.
+/// Sets the least level and the form from now on.
 pub fn start(level: LogLevel, format: LogFormat) {
-    SETTINGS.get_or_init(|| (level, format));
+    *SETTINGS.write().unwrap_or_else(PoisonError::into_inner) = (level, format);
 }
 
 /// What only a developer wants to know.
@@ -65,7 +65,7 @@ pub fn error(message: &str) {
 }
 
 fn write(level: LogLevel, message: &str) {
-    let (least, format) = *SETTINGS.get_or_init(|| (LogLevel::Info, LogFormat::Text));
+    let (least, format) = *SETTINGS.read().unwrap_or_else(PoisonError::into_inner);
     if level >= least {
         // Where nobody can be told, the work goes on.
         let _ = writeln!(

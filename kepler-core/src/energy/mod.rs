@@ -2,6 +2,7 @@
 
 mod hwmon;
 mod meter;
+mod only;
 mod open;
 mod rapl;
 mod scripted;

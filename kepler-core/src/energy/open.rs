@@ -1,6 +1,7 @@
 //! Which energy sources a machine has.
 
-use crate::energy::{EnergySource, Hwmon, Msr, Perf, Powercap};
+use crate::energy::only::Only;
+use crate::energy::{Domain, EnergySource, Hwmon, Msr, Perf, Powercap};
 use crate::error::Result;
 use crate::host::Host;
 use crate::note::Note;
@@ -26,6 +27,8 @@ pub struct Meters {
     pub rapl: Vec<Rapl>,
     /// Whether to look for power and energy sensors ([`Hwmon`]). On by default.
     pub hwmon: bool,
+    /// Which domains to read of RAPL; all of them where the list is empty, as by default.
+    pub zones: Vec<Domain>,
 }
 
 /// A way to RAPL's counters.
@@ -44,6 +47,7 @@ impl Default for Meters {
         Self {
             rapl: vec![Rapl::Powercap],
             hwmon: true,
+            zones: Vec::new(),
         }
     }
 }
@@ -87,6 +91,15 @@ pub fn open(host: &Host, meters: &Meters) -> (Vec<Box<dyn EnergySource>>, Vec<No
     for rapl in &meters.rapl {
         match rapl.open(host) {
             Ok((source, left_out)) => {
+                let Some(source) = chosen(source, &meters.zones) else {
+                    notes.push(Note {
+                        part: rapl.as_str().into(),
+                        active: false,
+                        why: "it has none of the zones that were chosen".into(),
+                        hint: String::new(),
+                    });
+                    continue;
+                };
                 notes.push(on(&*source));
                 notes.extend(left_out);
                 sources.push(source);
@@ -108,6 +121,13 @@ pub fn open(host: &Host, meters: &Meters) -> (Vec<Box<dyn EnergySource>>, Vec<No
         }
     }
     (sources, notes)
+}
+
+fn chosen(source: Box<dyn EnergySource>, zones: &[Domain]) -> Option<Box<dyn EnergySource>> {
+    if zones.is_empty() {
+        return Some(source);
+    }
+    Some(Box::new(Only::of(source, zones)?))
 }
 
 fn on(source: &dyn EnergySource) -> Note {

@@ -51,6 +51,24 @@ impl Exposition {
         self
     }
 
+    /// The node's name in the labels.
+    pub fn node_name(&self) -> &str {
+        &self.chosen.identity.node_name
+    }
+
+    /// Exports other families from the next page on, under another name of the node. What counters need from page to page
+    /// stays.
+    pub fn choose(&mut self, selection: &Selection, node_name: Option<&str>) {
+        let mut identity = Identity::read(&self.host);
+        if let Some(name) = node_name {
+            name.clone_into(&mut identity.node_name);
+        }
+        self.chosen = Arc::new(Chosen {
+            families: selection.families().collect(),
+            identity,
+        });
+    }
+
     /// The page of a snapshot. Counters hold from page to page if the snapshots come in the order they were taken.
     pub fn page(&mut self, snapshot: &Arc<Snapshot>, format: Format) -> Page {
         let parts = Parts::of(snapshot);

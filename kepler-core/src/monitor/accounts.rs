@@ -23,6 +23,8 @@ use super::zones::DomainDelta;
 pub(super) struct Keep {
     pub(super) retention: Duration,
     pub(super) ended_processes: usize,
+    /// Energy in the first domain below which an ended process has no entry of its own.
+    pub(super) least: Joules,
 }
 
 /// Names of ended processes that are told apart; later ones go to one entry a container. Bounds what a hostile process can
@@ -111,9 +113,14 @@ impl Account {
         }
     }
 
+    /// Energy in the first domain.
+    fn first(&self) -> Joules {
+        self.energy.first().map_or(Joules::ZERO, |e| e.joules)
+    }
+
     /// Size for ranking: the first domain's energy, CPU time where there is no energy at all.
     fn size(&self) -> f64 {
-        let joules = self.energy.first().map_or(0.0, |e| e.joules.0);
+        let joules = self.first().0;
         if joules > 0.0 {
             joules
         } else {
@@ -323,7 +330,8 @@ impl Accounts {
         for (key, mine) in &self.processes {
             let Some(ended) = mine.ended else { continue };
             let never_shown = exported > 0 && mine.first > exported;
-            if never_shown || now.saturating_sub(ended) > retention {
+            let small = self.keep.least > Joules::ZERO && mine.account.first() < self.keep.least;
+            if never_shown || small || now.saturating_sub(ended) > retention {
                 fold.push(*key);
             } else {
                 kept.push((mine.account.size(), *key));

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::host::{Host, MachineSpec};
 use crate::modeled::Modeled;
 use crate::note::Note;
-use crate::units::Watts;
+use crate::units::{Joules, Watts};
 use crate::usage::{
     Counter, CounterSet, Counters, NodeReader, NodeUsage, Procfs, Usage, UsageSource,
 };
@@ -45,6 +45,7 @@ pub struct MonitorBuilder {
     meters: Meters,
     retention: Duration,
     ended_limit: usize,
+    ended_least: Joules,
 }
 
 const RETENTION: Duration = Duration::from_secs(600);
@@ -60,6 +61,7 @@ impl Default for MonitorBuilder {
             meters: Meters::default(),
             retention: RETENTION,
             ended_limit: ENDED_LIMIT,
+            ended_least: Joules::ZERO,
         }
     }
 }
@@ -128,6 +130,14 @@ impl MonitorBuilder {
         self
     }
 
+    /// Energy in the first domain below which an ended process has no entry of its own, and is told together with others
+    /// of its container and name; 0 by default.
+    #[must_use]
+    pub fn ended_least(mut self, energy: Joules) -> Self {
+        self.ended_least = energy;
+        self
+    }
+
     /// Opens the sources.
     ///
     /// # Errors
@@ -146,6 +156,7 @@ impl MonitorBuilder {
         let keep = Keep {
             retention: self.retention,
             ended_processes: self.ended_limit,
+            least: self.ended_least,
         };
         Ok(Monitor {
             usage_source,

@@ -23,6 +23,8 @@ pub struct Diagnosis {
     pub notes: Vec<Note>,
     /// Whether energy is measured here; if not, it is modeled.
     pub measured: bool,
+    /// Whether CPU time is read by eBPF here; if not, from `/proc`.
+    pub by_ebpf: bool,
 }
 
 /// Tries every source on a machine. Reads only, and leaves nothing behind.
@@ -44,6 +46,7 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
         let meters = Meters {
             rapl: vec![rapl],
             hwmon: false,
+            ..Meters::default()
         };
         let (sources, mut tried) = energy::open(host, &meters);
         for source in sources {
@@ -62,6 +65,7 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
         &Meters {
             rapl: Vec::new(),
             hwmon: true,
+            ..Meters::default()
         },
     );
     measured |= !sensors.is_empty();
@@ -73,7 +77,9 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
         "in use: there is no meter"
     };
     notes.push(Note::on("power model", format!("{}, {role}", model.name())));
-    match open_ebpf(host, CounterSet::EMPTY) {
+    let ebpf = open_ebpf(host, CounterSet::EMPTY);
+    let by_ebpf = ebpf.is_ok();
+    match ebpf {
         Ok(source) => notes.extend(source.notes()),
         Err(error) => notes.push(Note::off("ebpf", &error, EBPF_HINT)),
     }
@@ -90,6 +96,7 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
         machine,
         notes,
         measured,
+        by_ebpf,
     })
 }
 

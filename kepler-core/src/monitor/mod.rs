@@ -5,7 +5,9 @@ mod book;
 mod builder;
 mod child;
 mod doctor;
+mod fold;
 mod measure;
+mod rank;
 mod snapshot;
 mod zones;
 
@@ -26,7 +28,9 @@ use zones::{DomainDelta, Zones};
 
 pub use builder::{MonitorBuilder, UsageChoice};
 pub use doctor::{Diagnosis, doctor};
+pub use fold::Fold;
 pub use measure::{EnergyMeter, MeasuredDomain, Measurement, Scope, Window};
+pub use rank::{Ranked, WorkloadKind};
 pub use snapshot::{
     ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, ProcessSnapshot, SampleCost,
     Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,

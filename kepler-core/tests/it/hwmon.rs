@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use kepler_core::ErrorKind;
-use kepler_core::energy::{self, EnergySource, Hwmon, Meters, Rapl, Reading};
+use kepler_core::energy::{self, Domain, EnergySource, Hwmon, Meters, Rapl, Reading};
 
 use crate::machine_copy::MachineCopy;
 
@@ -217,10 +217,46 @@ fn a_machine_opens_what_it_has_and_nothing_twice() {
 }
 
 #[test]
+fn only_the_chosen_zones_of_rapl_are_read() {
+    let machine = MachineCopy::of("powercap-two-sockets");
+    let mut meters = Meters {
+        hwmon: false,
+        zones: vec![Domain::Dram],
+        ..Meters::default()
+    };
+    let (mut sources, _) = energy::open(&machine.host(), &meters);
+    let source = &mut sources[0];
+    assert_eq!(zones(&**source), ["dram", "dram"]);
+    read(&mut **source, 1);
+    machine.set(
+        "sys/class/powercap/intel-rapl:0/energy_uj",
+        100_999_000_000_u64,
+    );
+    machine.set(
+        "sys/class/powercap/intel-rapl:0:0/energy_uj",
+        20_012_500_000_u64,
+    );
+    machine.set(
+        "sys/class/powercap/intel-rapl:1:0/energy_uj",
+        30_007_000_000_u64,
+    );
+    assert_joules(&read(&mut **source, 2), &[12.5, 7.0]);
+
+    meters.zones = vec![Domain::Psys];
+    let (sources, notes) = energy::open(&machine.host(), &meters);
+    assert!(sources.is_empty());
+    assert_eq!(
+        notes[0].to_string(),
+        "rapl-powercap: off (it has none of the zones that were chosen)"
+    );
+}
+
+#[test]
 fn a_machine_without_meters_says_why_of_each() {
     let meters = Meters {
         rapl: Rapl::ALL.to_vec(),
         hwmon: true,
+        ..Meters::default()
     };
     let machine = MachineCopy::empty();
     machine.set("proc/cpuinfo", "vendor_id : GenuineIntel");

@@ -292,6 +292,25 @@ fn the_largest_ended_processes_stay_apart_and_the_others_are_told_together() {
 }
 
 #[test]
+fn an_ended_process_below_the_least_energy_is_told_together_with_others() {
+    let (small, large) = (process(7, "small", None), process(8, "large", None));
+    let died = vec![ended(ran(&small, 1_000)), ended(ran(&large, 400_000_000))];
+    let born = frame(vec![ran(&small, 0), ran(&large, 0)]);
+    let mut monitor = monitor(vec![born, frame(died)])
+        .ended_least(Joules(1e-3))
+        .build()
+        .unwrap();
+    monitor.sample().unwrap();
+    // 20 W, half of it active: 5 ms of it are 50 mJ, of which the small one used some 100 nJ.
+    std::thread::sleep(Duration::from_millis(5));
+    let last = monitor.sample().unwrap();
+    let kept: Vec<_> = last.processes.iter().map(|p| &*p.process.comm).collect();
+    assert_eq!(kept, ["large"]);
+    assert_eq!(&*last.ended[0].comm, "small");
+    assert_eq!(last.ended[0].usage.counters.cpu_ns, 1_000);
+}
+
+#[test]
 fn a_hostile_process_cannot_fill_memory_by_renaming_itself() {
     let pid = Arc::new(AtomicU64::new(0));
     let script = Scripted::new(move |_, usage: &mut Usage| {

@@ -1,0 +1,213 @@
+//! Keys of Kepler 0.7: variables, and one file a key in a folder that is a mounted ConfigMap.
+
+use super::{Item, Origin};
+
+/// Every key of it; those that are not used below mean nothing here.
+pub(super) const KEYS: &[&str] = &[
+    "BIND_ADDRESS",
+    "CORE_USAGE_METRIC",
+    "CPU_ARCH_OVERRIDE",
+    "DRAM_USAGE_METRIC",
+    "ENABLE_API_SERVER",
+    "ENABLE_EBPF_CGROUPID",
+    "ENABLE_GPU",
+    "ENABLE_MSR",
+    "ENABLE_PROCESS_METRICS",
+    "ENABLE_QAT",
+    "ESTIMATOR_MODEL",
+    "ESTIMATOR_SELECT_FILTER",
+    "EXPERIMENTAL_BPF_SAMPLE_RATE",
+    "EXPOSE_BPF_METRICS",
+    "EXPOSE_CGROUP_METRICS",
+    "EXPOSE_COMPONENT_POWER",
+    "EXPOSE_CONTAINER_METRICS",
+    "EXPOSE_ESTIMATED_IDLE_POWER_METRICS",
+    "EXPOSE_HW_COUNTER_METRICS",
+    "EXPOSE_IRQ_COUNTER_METRICS",
+    "EXPOSE_VM_METRICS",
+    "GENERAL_USAGE_METRIC",
+    "GPU_USAGE_METRIC",
+    "KEPLER_LOG_LEVEL",
+    "KEPLER_NAMESPACE",
+    "KUBE_CONFIG",
+    "LIBVIRT_METADATA_TOKEN",
+    "LIBVIRT_METADATA_URI",
+    "MAX_LOOKUP_RETRY",
+    "METRIC_PATH",
+    "MOCK_ACPI_POWER_PATH",
+    "MODEL_CONFIG",
+    "MODEL_SERVER_ENABLE",
+    "MODEL_SERVER_MODEL_REQ_PATH",
+    "MODEL_SERVER_PORT",
+    "MODEL_SERVER_URL",
+    "NODE_NAME",
+    "NVIDIA_HOSTENGINE_ENDPOINT",
+    "REDFISH_CRED_FILE_PATH",
+    "REDFISH_PROBE_INTERVAL_IN_SECONDS",
+    "REDFISH_SKIP_SSL_VERIFY",
+    "SAMPLE_PERIOD_SEC",
+    "UNCORE_USAGE_METRIC",
+];
+
+/// One key that was found.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) key: &'static str,
+    pub(super) value: String,
+    /// The variable or the file.
+    pub(super) origin: Origin,
+}
+
+/// What the keys say in today's flags, and the keys that say nothing here.
+pub(super) fn translate(found: &[Found]) -> (Vec<Item>, Vec<&Found>) {
+    let mut items = Vec::new();
+    let mut used: Vec<&str> = Vec::new();
+    let mut say = |keys: &[&'static str], flag: &str, value: String| {
+        let mut origins = found.iter().filter(|f| keys.contains(&f.key));
+        if let Some(first) = origins.next() {
+            items.push(Item {
+                flag: flag.to_owned(),
+                values: vec![value],
+                origin: first.origin.clone(),
+            });
+        }
+    };
+    let of = |key: &str| found.iter().find(|f| f.key == key);
+    let text = |key: &str| of(key).map(|f| f.value.trim());
+    // As the older program reads them: every other word is false.
+    let flag = |key: &str| text(key).map(|value| value.eq_ignore_ascii_case("true"));
+
+    for (key, to) in &SAME {
+        if let Some(value) = text(key).filter(|value| !value.is_empty()) {
+            say(&[key], to, value.to_owned());
+        }
+        used.push(key);
+    }
+    for (key, to) in &SECONDS {
+        if let Some(value) = text(key) {
+            say(&[key], to, format!("{value}s"));
+        }
+        used.push(key);
+    }
+    if let Some(on) = flag("ENABLE_MSR") {
+        say(&["ENABLE_MSR"], "rapl.msr", on.to_string());
+    }
+    if let Some(on) = flag("ENABLE_GPU") {
+        say(&["ENABLE_GPU"], "experimental.gpu.enabled", on.to_string());
+    }
+    if let Some(level) = text("KEPLER_LOG_LEVEL") {
+        // The verbosity of older logs: 1 is the usual one, from 3 on it speaks of details.
+        let level = match level.parse::<u32>() {
+            Ok(0..=2) => "info",
+            Ok(_) => "debug",
+            Err(_) => level,
+        };
+        say(&["KEPLER_LOG_LEVEL"], "log.level", level.to_owned());
+    }
+    used.extend(["ENABLE_MSR", "ENABLE_GPU", "KEPLER_LOG_LEVEL"]);
+
+    if LEVELS.iter().any(|(key, _)| of(key).is_some()) {
+        let mut levels = vec!["node", "process", "pod"];
+        levels.extend(
+            LEVELS
+                .iter()
+                .filter_map(|(key, level)| flag(key).unwrap_or(true).then_some(*level)),
+        );
+        say(&LEVELS.map(|l| l.0), "metrics", levels.join(","));
+    }
+    if FAMILIES.iter().any(|(key, _)| of(key).is_some()) {
+        let mut families = vec!["cpu", "joules", "own"];
+        for (key, family) in FAMILIES {
+            if flag(key) == Some(true) && !families.contains(&family) {
+                families.push(family);
+            }
+        }
+        say(
+            &FAMILIES.map(|f| f.0),
+            "metrics.families",
+            families.join(","),
+        );
+    }
+    used.extend(LEVELS.map(|l| l.0));
+    used.extend(FAMILIES.map(|f| f.0));
+    let unused = found.iter().filter(|f| !used.contains(&f.key));
+    (items, unused.collect())
+}
+
+/// Keys whose value is today's value.
+const SAME: [(&str, &str); 3] = [
+    ("NODE_NAME", "node-name"),
+    ("BIND_ADDRESS", "web.listen-address"),
+    ("KUBE_CONFIG", "kube.config"),
+];
+
+/// Keys whose value is a number of seconds.
+const SECONDS: [(&str, &str); 1] = [("SAMPLE_PERIOD_SEC", "monitor.interval")];
+
+/// Levels that are on unless a key says no.
+const LEVELS: [(&str, &str); 2] = [
+    ("EXPOSE_CONTAINER_METRICS", "container"),
+    ("EXPOSE_VM_METRICS", "vm"),
+];
+
+/// Families that are off unless a key says yes.
+const FAMILIES: [(&str, &str); 4] = [
+    ("ENABLE_PROCESS_METRICS", "process-joules"),
+    ("EXPOSE_BPF_METRICS", "counters"),
+    ("EXPOSE_HW_COUNTER_METRICS", "counters"),
+    ("EXPOSE_IRQ_COUNTER_METRICS", "counters"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(pairs: &[(&'static str, &str)]) -> (Vec<(String, String)>, Vec<&'static str>) {
+        let found: Vec<Found> = pairs
+            .iter()
+            .map(|(key, value)| Found {
+                key,
+                value: (*value).to_owned(),
+                origin: Origin::Variable((*key).to_owned()),
+            })
+            .collect();
+        let (items, unused) = translate(&found);
+        let items = items.into_iter().map(|i| (i.flag, i.values.join("|")));
+        (items.collect(), unused.iter().map(|f| f.key).collect())
+    }
+
+    #[test]
+    fn older_keys_say_what_they_meant() {
+        for (pairs, flag, value) in [
+            (vec![("SAMPLE_PERIOD_SEC", "3")], "monitor.interval", "3s"),
+            (vec![("NODE_NAME", " n1\n")], "node-name", "n1"),
+            (vec![("ENABLE_MSR", "TRUE")], "rapl.msr", "true"),
+            (vec![("KEPLER_LOG_LEVEL", "5")], "log.level", "debug"),
+            (vec![("KEPLER_LOG_LEVEL", "warn")], "log.level", "warn"),
+            (
+                vec![("EXPOSE_VM_METRICS", "false")],
+                "metrics",
+                "node,process,pod,container",
+            ),
+            (
+                vec![
+                    ("EXPOSE_BPF_METRICS", "true"),
+                    ("EXPOSE_IRQ_COUNTER_METRICS", "true"),
+                    ("ENABLE_PROCESS_METRICS", "false"),
+                ],
+                "metrics.families",
+                "cpu,joules,own,counters",
+            ),
+        ] {
+            assert_eq!(
+                told(&pairs),
+                (vec![(flag.into(), value.into())], vec![]),
+                "{pairs:?}"
+            );
+        }
+        assert_eq!(
+            told(&[("CORE_USAGE_METRIC", "x"), ("NODE_NAME", "")]),
+            (vec![], vec!["CORE_USAGE_METRIC"])
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! The program as its users meet it, by subject.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+mod commands;
+mod program;
+mod settings;
+mod sinks;

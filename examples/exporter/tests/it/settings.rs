@@ -1,0 +1,240 @@
+//! Settings as an operator writes them: files, variables and flags, and what the program makes of them.
+
+use std::process::Command;
+
+use crate::program::{Folder, Running, command, ended, text};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/golden");
+
+/// `--config.check` in the folder of the golden files.
+fn check() -> Command {
+    let mut command = command();
+    command.current_dir(GOLDEN).arg("--config.check");
+    command
+}
+
+/// The value and the place of a key in what `--config.check` printed.
+fn line<'a>(printed: &'a str, key: &str) -> (&'a str, &'a str) {
+    let prefix = format!("{key}: ");
+    let line = printed.lines().find_map(|l| l.strip_prefix(&prefix));
+    line.unwrap_or_else(|| panic!("no {key} in {printed}"))
+        .split_once(" # ")
+        .unwrap()
+}
+
+#[test]
+fn every_key_of_0_11_is_read() {
+    let checked = ended(check().arg("--config.file=every-key.yaml"));
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    for (key, value, at) in [
+        ("log.level", "warn", 3),
+        ("log.format", "json", 4),
+        ("monitor.interval", "3s", 6),
+        ("monitor.maxTerminated", "'-1'", 8),
+        ("monitor.minTerminatedEnergyThreshold", "20", 9),
+        ("host.procfs", "/host/proc", 12),
+        ("cpu.preferredMeters", "hwmon", 14),
+        ("rapl.zones", "[Package, dram]", 16),
+        ("exporter.prometheus.metricsLevel", "[node, pod]", 25),
+        ("web.listenAddresses", "['127.0.0.1:9102', ':28282']", 33),
+        ("kube.nodeName", "node-7", 38),
+        ("dev.fake-cpu-meter.enabled", "true", 62),
+    ] {
+        let place = format!("every-key.yaml:{at}");
+        assert_eq!(
+            line(&checked.out, key),
+            (value, place.as_str()),
+            "{}",
+            checked.out
+        );
+    }
+}
+
+#[test]
+fn what_is_printed_is_a_file_that_says_the_same() {
+    let folder = Folder::new("check");
+    let flags = ["--config.file=every-key.yaml", "--metrics.families=own"];
+    let first = ended(check().args(flags));
+    let file = folder.write("printed.yaml", &first.out);
+    let second = ended(check().arg("--config.file").arg(&file));
+    assert_eq!(second.code, 0, "{}", second.err);
+    let values = |printed: &str| -> Vec<String> {
+        let lines = printed
+            .lines()
+            .map(|l| l.split(" # ").next().unwrap().to_owned());
+        lines.collect()
+    };
+    assert_eq!(values(&first.out), values(&second.out));
+    assert!(values(&first.out).len() > 15);
+}
+
+#[test]
+fn the_command_line_goes_over_variables_over_the_file_over_the_older_keys() {
+    let folder = Folder::new("places");
+    let file = folder.write(
+        "k.yaml",
+        "monitor: {interval: 2s}\nlog: {level: warn}\nnode-name: f\n",
+    );
+    let file = file.to_str().unwrap();
+    let mut check = check();
+    check
+        .env("SAMPLE_PERIOD_SEC", "9")
+        .env("NODE_NAME", "older");
+    check.env("EXPOSE_VM_METRICS", "false");
+    let printed = ended(&mut check).out;
+    assert_eq!(
+        line(&printed, "monitor.interval"),
+        ("9s", "SAMPLE_PERIOD_SEC")
+    );
+    assert_eq!(line(&printed, "kube.nodeName"), ("older", "NODE_NAME"));
+    assert_eq!(line(&printed, "web.listenAddresses").1, "default");
+
+    check.env("KEPLER_CONFIG_FILE", file);
+    let printed = ended(&mut check).out;
+    assert_eq!(
+        line(&printed, "monitor.interval"),
+        ("2s", format!("{file}:1").as_str())
+    );
+    assert_eq!(
+        line(&printed, "kube.nodeName"),
+        ("f", format!("{file}:3").as_str())
+    );
+    assert_eq!(
+        line(&printed, "exporter.prometheus.metricsLevel").1,
+        "EXPOSE_VM_METRICS"
+    );
+
+    check
+        .env("KEPLER_LOG_LEVEL", "error")
+        .env("KEPLER_METRICS", "node,vm");
+    check
+        .env("KEPLER_WEB_LISTEN_ADDRESS", "127.0.0.1:1, [::1]:2")
+        .env("KEPLER_MONITOR_INTERVAL", "4s");
+    check.args(["--monitor.interval=1s", "--no-fake"]);
+    let printed = ended(&mut check).out;
+    assert_eq!(line(&printed, "monitor.interval"), ("1s", "command line"));
+    assert_eq!(
+        line(&printed, "dev.fake-cpu-meter.enabled"),
+        ("false", "command line")
+    );
+    assert_eq!(
+        line(&printed, "exporter.prometheus.metricsLevel"),
+        ("[node, vm]", "KEPLER_METRICS")
+    );
+    let listen = ("['127.0.0.1:1', '[::1]:2']", "KEPLER_WEB_LISTEN_ADDRESS");
+    assert_eq!(line(&printed, "web.listenAddresses"), listen);
+}
+
+#[test]
+fn a_wrong_setting_is_one_line_with_its_place_and_code_2() {
+    let folder = Folder::new("wrong");
+    for (text, said) in [
+        (
+            "monitor:\n  intervall: 5s\n",
+            "w.yaml:2: unknown key monitor.intervall; did you mean monitor.interval?",
+        ),
+        ("a: 1\n", "w.yaml:1: unknown key a"),
+        (
+            "monitor:\n  interval: soon\n",
+            "w.yaml:2: invalid value 'soon'",
+        ),
+        ("monitor:\n  interval: 5\n", "w.yaml:2: invalid value '5'"),
+        (
+            "log: {level: loud}\n",
+            "possible values: debug, info, warn, error",
+        ),
+        (
+            "web:\n  listenAddresses: [{a: b}]\n",
+            "w.yaml:2: web.listenAddresses: expected a value or a list of values",
+        ),
+        ("monitor: [\n", "w.yaml: "),
+        ("log: {level: info}\nlog: {level: warn}\n", "w.yaml: "),
+        ("just text\n", "w.yaml: line 1: expected keys with values"),
+    ] {
+        folder.write("w.yaml", text);
+        let checked = ended(
+            check()
+                .current_dir(folder.path())
+                .arg("--config.file=w.yaml"),
+        );
+        assert_eq!(
+            (checked.code, checked.err.lines().count()),
+            (2, 1),
+            "{text}: {}",
+            checked.err
+        );
+        assert!(checked.err.contains(said), "{text}: {}", checked.err);
+    }
+    for (name, value) in [
+        ("KEPLER_MONITOR_INTERVAL", "soon"),
+        ("SAMPLE_PERIOD_SEC", "soon"),
+        ("KEPLER_FAKE", "perhaps"),
+    ] {
+        let checked = ended(check().env(name, value));
+        assert_eq!(
+            (checked.code, checked.err.lines().count()),
+            (2, 1),
+            "{}",
+            checked.err
+        );
+        assert!(
+            checked.err.contains(&format!("{name}: invalid value")),
+            "{}",
+            checked.err
+        );
+    }
+    let missing = ended(check().arg("--config.file=/nowhere/k.yaml"));
+    assert_eq!(
+        (missing.code, missing.err.lines().count()),
+        (1, 1),
+        "{}",
+        missing.err
+    );
+    assert!(missing.err.contains("/nowhere/k.yaml"), "{}", missing.err);
+}
+
+#[test]
+fn what_means_nothing_here_is_told_once_and_no_error() {
+    let mut program = command();
+    program
+        .current_dir(GOLDEN)
+        .args(["--fake", "--debug.pprof", "--monitor.interval=0s"]);
+    program
+        .env("ENABLE_EBPF_CGROUPID", "true")
+        .env("KEPLER_MONITOR_INTERVALL", "1s");
+    program.env("KEPLER_PORT_9102_TCP_ADDR", "10.0.0.1");
+    let mut running = Running::of(&mut program);
+    running.says("debug.pprof means nothing here");
+    running.says("Kepler 0.7's keys these mean nothing here: ENABLE_EBPF_CGROUPID");
+    running.says("KEPLER_MONITOR_INTERVALL is not known; is it KEPLER_MONITOR_INTERVAL?");
+    running.says("one is taken each 5s");
+    assert_eq!(running.stop(), 0);
+}
+
+#[test]
+fn sighup_reads_settings_again_and_wrong_ones_change_nothing() {
+    let folder = Folder::new("reload");
+    let file = folder.write(
+        "k.yaml",
+        "monitor: {interval: 200ms}\nmetrics: [node, process]\nfake: true\n",
+    );
+    let flag = format!("--config.file={}", file.display());
+    let running = Running::of(command().arg(&flag));
+    running.metrics_once(|text| text.contains("\nkepler_process_cpu_seconds_total{"));
+    folder.write(
+        "k.yaml",
+        "monitor: {interval: 100ms, retention: 1m}\nmetrics: node\nnode-name: other\nfake: true\n",
+    );
+    running.signal("-HUP");
+    running.says("settings read again: monitor.interval, metrics, node-name");
+    running.says("needs a restart: monitor.retention");
+    let named = "kepler_node_cpu_usage_ratio{node_name=\"other\"}";
+    let text_after = running.metrics_once(|text| text.contains(named));
+    assert!(!text_after.contains("kepler_process_"), "{text_after}");
+
+    folder.write("k.yaml", "metrics: pods\n");
+    running.signal("-HUP");
+    running.says("settings stay as they were");
+    assert!(running.get("/metrics").contains("node_name=\"other\""));
+    assert!(text(&file).contains("pods"));
+}

@@ -1,0 +1,109 @@
+//! Workloads of a snapshot for people: one list a level, the largest first.
+
+use std::borrow::Cow;
+
+use super::snapshot::{Snapshot, WorkloadUsage};
+use crate::units::{Joules, Watts};
+
+/// A level of workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// Processes; ended ones that have no entry of their own, together by container and name.
+    Process,
+    /// Containers.
+    Container,
+    /// Virtual machines.
+    Vm,
+}
+
+/// One workload of any level.
+#[derive(Clone, Debug)]
+pub struct Ranked<'a> {
+    /// Its pid, container id or id of the machine; empty for ended processes together.
+    pub id: Cow<'a, str>,
+    /// Its name, as far as it is known.
+    pub name: &'a str,
+    /// What it belongs to: a process's container or machine, a container's pod.
+    pub within: &'a str,
+    /// What it used.
+    pub usage: &'a WorkloadUsage,
+}
+
+impl Snapshot {
+    /// The workloads of a level by their power in the first domain, then by their energy, the largest first.
+    ///
+    /// ```
+    /// use kepler_core::monitor::{Monitor, WorkloadKind};
+    ///
+    /// let snapshot = Monitor::builder().fake().build()?.sample()?;
+    /// for workload in snapshot.ranked(WorkloadKind::Process).iter().take(10) {
+    ///     println!("{} {}", workload.id, workload.name);
+    /// }
+    /// # Ok::<(), kepler_core::Error>(())
+    /// ```
+    pub fn ranked(&self, kind: WorkloadKind) -> Vec<Ranked<'_>> {
+        let mut all: Vec<Ranked<'_>> = match kind {
+            WorkloadKind::Process => {
+                let living = self.processes.iter().map(|p| {
+                    let container = p.workload.container.as_ref().map(|c| &*c.id);
+                    let vm = p.workload.vm.as_ref().map(|v| &*v.name);
+                    Ranked {
+                        id: p.process.key.pid.to_string().into(),
+                        name: &p.process.comm,
+                        within: container
+                            .or(vm)
+                            .or(p.workload.unit.as_deref())
+                            .unwrap_or_default(),
+                        usage: &p.usage,
+                    }
+                });
+                let ended = self.ended.iter().map(|e| Ranked {
+                    id: "".into(),
+                    name: &e.comm,
+                    within: e.container.as_ref().map_or("", |c| &c.id),
+                    usage: &e.usage,
+                });
+                living.chain(ended).collect()
+            }
+            WorkloadKind::Container => {
+                let all = self.containers.iter().map(|c| Ranked {
+                    id: (&*c.container.id).into(),
+                    name: c.container.name.as_deref().unwrap_or_default(),
+                    within: c.container.pod_uid.as_deref().unwrap_or_default(),
+                    usage: &c.usage,
+                });
+                all.collect()
+            }
+            WorkloadKind::Vm => {
+                let all = self.vms.iter().map(|v| Ranked {
+                    id: (&*v.vm.id).into(),
+                    name: &v.vm.name,
+                    within: v.vm.hypervisor,
+                    usage: &v.usage,
+                });
+                all.collect()
+            }
+        };
+        all.sort_by(|a, b| {
+            let watts = b.usage.watts().0.total_cmp(&a.usage.watts().0);
+            watts.then(b.usage.size().total_cmp(&a.usage.size()))
+        });
+        all
+    }
+}
+
+impl WorkloadUsage {
+    /// Power in the first domain; 0 where it is not known.
+    fn watts(&self) -> Watts {
+        let watts = self.energy.first().and_then(|e| e.watts);
+        watts.unwrap_or(Watts::ZERO)
+    }
+
+    /// Size for ranking: the first domain's energy, CPU time where there is no energy at all.
+    pub(super) fn size(&self) -> f64 {
+        match self.energy.first().map_or(Joules::ZERO, |e| e.joules) {
+            Joules(joules) if joules > 0.0 => joules,
+            _ => crate::units::ns_to_seconds(self.counters.cpu_ns) * 1e-9,
+        }
+    }
+}
