@@ -53,7 +53,7 @@ mod tests {
             #[arg(long = "web.listen-address")]
             listen: Option<String>,
         }
-        let error = Args::try_parse_from(["x", "--web.listen-adress=:1"]).unwrap_err();
+        let error = Args::try_parse_from(["x", "--web.listen-addr=:1"]).unwrap_err();
         let line = line(&error.to_string());
         assert!(!line.contains('\n'));
         assert!(

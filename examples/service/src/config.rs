@@ -256,8 +256,8 @@ mod tests {
     fn a_key_that_is_none_is_named_with_its_like() {
         for (text, said) in [
             (
-                "tls_server_confg: {}",
-                "tls_server_confg is not known; did you mean tls_server_config?",
+                "tls_server_conf: {}",
+                "tls_server_conf is not known; did you mean tls_server_config?",
             ),
             (
                 "tls_server_config: {cert_fil: x}",

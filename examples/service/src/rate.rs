@@ -192,10 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn a_million_clients_take_bounded_memory() {
+    fn many_clients_take_bounded_memory() {
         let limiter = RateLimiter::new("1/h".parse().unwrap());
         let now = Instant::now();
-        for n in 0..1_000_000_u32 {
+        for n in 0..100_000_u32 {
             assert_eq!(limiter.take(IpAddr::from(n.to_be_bytes()), now), Ok(()));
         }
         let clients = limiter.clients.lock().unwrap();
@@ -204,7 +204,7 @@ mod tests {
         // The last ones are still known.
         assert!(
             limiter
-                .take(IpAddr::from(999_999_u32.to_be_bytes()), now)
+                .take(IpAddr::from(99_999_u32.to_be_bytes()), now)
                 .is_err()
         );
     }
