@@ -21,10 +21,14 @@ run: ## build and start the exporter (more flags: make run ARGS="--fake")
 	cargo build --release -p kepler-exporter
 	exec target/release/kepler-exporter $(ARGS)
 
-test: test-rust test-python test-node ## every test of the repository
+test: test-rust test-server test-python test-node ## every test of the repository
 
 test-rust: tools $(PYTEST) ## the core, the examples and the documentation's examples
 	PATH="$(BIN):$$PATH" cargo test $(RUST)
+
+test-server: $(PYTEST) ## a minute of requests made up from the model server's OpenAPI document
+	cargo build -p kepler-model-server
+	$(BIN)/python examples/model-server/tests/fuzz.py target/debug/kepler-model-server 50
 
 test-python: $(PYTEST) ## the Python package: stubs, types, tests
 	cd kepler-py && $(BIN)/maturin develop --quiet --generate-stubs && git diff --exit-code -- python
@@ -52,10 +56,10 @@ doc: ## the reference of the core, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features -p kepler-core
 
 bench: $(PYTEST) $(NODE) ## every figure of the README (takes a while; best on an idle machine, as root)
-	cargo build --release -p kepler-exporter -p kepler-benches
+	cargo build --release -p kepler-exporter -p kepler-model-server -p kepler-benches
 	cd kepler-py && $(BIN)/maturin develop --release --quiet
 	cd kepler-node && npm run --silent build
-	status=0; $(BIN)/python benches/figures.py sampling exporter short prometheus hooks cost || status=1; \
+	status=0; $(BIN)/python benches/figures.py sampling exporter short prometheus server hooks cost || status=1; \
 		$(BIN)/python benches/bindings.py; cargo bench -p kepler-benches; exit $$status
 
 soak: ## an hour of 100 forks a second: memory and series stay flat (as root)
@@ -95,4 +99,4 @@ $(PYTEST): kepler-py/requirements.txt
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels wheels npm tools
+.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels wheels npm tools

@@ -4,12 +4,14 @@
     python3 benches/figures.py exporter    CPU, memory and scrape time under 2,000 and 300 processes
     python3 benches/figures.py short       short-lived processes against getrusage
     python3 benches/figures.py prometheus  the same through a real Prometheus
+    python3 benches/figures.py server      the model server with both public pipelines: start, memory, latency (wrk)
     python3 benches/figures.py hooks       our hook on each context switch, beside an empty one (clang 19)
     python3 benches/figures.py cost        what measuring costs the measured: many short alternations of off and on
     python3 benches/figures.py soak [SECONDS]  memory and series under 100 forks a second (default 3600)
 
 Several names run one after another. Ends with code 1 when a limit does not hold. Needs `cargo build --release -p
-kepler-exporter -p kepler-benches` (or their folder in $KEPLER_BIN), Linux, and for `prometheus` that program. As root.
+kepler-exporter -p kepler-model-server -p kepler-benches` (or their folder in $KEPLER_BIN), Linux, and for `prometheus` that
+program, for `server` wrk and the reference data. As root.
 """
 
 import contextlib
@@ -286,8 +288,88 @@ def soak():
              grown_mib=at_most(2), series_most=at_most(20_000), series_late=at_most(0), series_left=at_most(0))
 
 
+WRK_POST = """wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [==[%s]==]
+"""
+
+
+def milliseconds(text):
+    for unit, factor in [("us", 1e-3), ("ms", 1.0), ("s", 1e3)]:
+        if text.endswith(unit):
+            return round(float(text.removesuffix(unit)) * factor, 4)
+    raise SystemExit(f"no time: {text}")
+
+
+def wrk(path, body, clients, seconds):
+    """Median and 99th percentile in ms, and requests a second, of keep-alive clients on one thread."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        if body:
+            script.write(WRK_POST % json.dumps(body))
+            script.flush()
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency"] + (["-s", script.name] if body else [])
+        out = subprocess.run([*command, f"{URL}{path}"], check=True, capture_output=True, text=True).stdout
+    if "Non-2xx" in out:
+        raise SystemExit(f"{path}: not every answer was good\n{out}")
+    words = {line.split()[0]: line.split()[1] for line in out.splitlines() if len(line.split()) >= 2}
+    return milliseconds(words["50%"]), milliseconds(words["99%"]), round(float(words["Requests/sec:"]))
+
+
+def server():
+    """The model server held to one core, asked from another."""
+    shared = Path(os.environ.get("KEPLER_SHARED") or Path(__file__).resolve().parent.parent.parent / "shared")
+    folder = shared / "data" / "kepler-model-db" / "v0.7"
+    models = [f"--models={folder / name}" for name in ["ec2-0.7.11.zip", "specpower-0.7.11.zip"]]
+    command = ["taskset", "-c", "0", BIN / "kepler-model-server", f"--listen=127.0.0.1:{PORT}", *models]
+    start = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while child.poll() is None:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{URL}/readyz", timeout=5).read()
+                break
+            time.sleep(0.005)
+        ready = time.perf_counter() - start
+        tell("model server, both public pipelines: start",
+             {"seconds": round(ready, 2), "cpu_seconds": round(cpu_seconds(child.pid), 2), "rss_mib": round(rss_mib(child.pid), 1)},
+             seconds=at_most(1.5), rss_mib=at_most(80))
+        every = ["bpf_block_irq", "bpf_cpu_time_ms", "bpf_net_rx_irq", "bpf_net_tx_irq", "bpf_page_cache_hit", "cache_miss",
+                 "cpu_cycles", "cpu_instructions"]
+        spec = {"processor": "intel_xeon_platinum_8276m", "cores": 56, "chips": 2, "memory": 192, "frequency": 2200}
+
+        def model(**fields):
+            return {"metrics": every, "output_type": "AbsPower", **fields}
+
+        rows = {"features": ["bpf_cpu_time_ms", "bpf_page_cache_hit"], "rows": [[100.0 * row, 0.0] for row in range(100)]}
+        seconds = int(os.environ.get("SECONDS_EACH", "5"))
+        for name, path, body, limit in [
+            ("best-models rapl", "/best-models", None, 0.2),
+            ("best-models acpi", "/best-models?energy-source=acpi", None, 0.2),
+            ("model weights rapl", "/model", model(weight=True), 0.3),
+            ("model weights acpi", "/model", model(source="acpi", weight=True), 0.3),
+            ("model weights acpi, a machine", "/model", model(source="acpi", weight=True, machine_spec=spec), 0.3),
+            ("model zip rapl", "/model", model(), 1),
+            ("model zip acpi", "/model", model(source="acpi"), 1),
+            ("estimate of 100 rows acpi, a machine", "/estimate", {"source": "acpi", "machine_spec": spec, **rows}, None),
+        ]:
+            for clients in [1, 8]:
+                before = cpu_seconds(child.pid)
+                median, late, rate = wrk(path, body, clients, seconds)
+                used = (cpu_seconds(child.pid) - before) / (rate * seconds)
+                limits = {"p50_ms": at_most(limit)} if limit and clients == 1 else {}
+                if limit and clients == 8 and limit < 1:
+                    limits = {"per_second": at_least(5000)}
+                tell(f"model server, {name}, {clients} client{'s' if clients > 1 else ''}",
+                     {"p50_ms": median, "p99_ms": late, "per_second": rate, "cpu_us": round(used * 1e6, 1)}, **limits)
+        tell("model server, after that", {"rss_mib": round(rss_mib(child.pid), 1), "peak_mib": round(rss_mib(child.pid, "VmHWM"), 1)},
+             rss_mib=at_most(80))
+    finally:
+        child.terminate()
+        child.wait(timeout=30)
+
+
 FIGURES = {"sampling": sampling, "exporter": exporter_figures, "short": short, "prometheus": prometheus, "hooks": hooks,
-           "cost": cost, "soak": soak}
+           "cost": cost, "server": server, "soak": soak}
 
 if __name__ == "__main__":
     names = [word for word in sys.argv[1:] if not word.isdigit()]

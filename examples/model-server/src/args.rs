@@ -1,6 +1,7 @@
 //! Command line arguments. Each command's own are in its module.
 
 use clap::{Parser, Subcommand};
+use kepler_service::log::LogArgs;
 
 use crate::{jobs, manage, serve};
 
@@ -12,6 +13,8 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) serve: serve::Serve,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Debug, Subcommand)]

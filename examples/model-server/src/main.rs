@@ -7,12 +7,16 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use kepler_service::log;
 
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = match kepler_service::parse("kepler-model-server") {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    log::start(args.log.level, args.log.format);
     let done = match args.command {
         None => serve::run(&args.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
@@ -23,12 +27,7 @@ fn main() -> ExitCode {
         Some(Command::Check(check)) => manage::check::run(&check),
     };
     done.unwrap_or_else(|error| {
-        complain(&error);
+        log::error(&error);
         ExitCode::FAILURE
     })
-}
-
-#[expect(clippy::print_stderr, reason = "the last word of a failed command")]
-fn complain(error: &str) {
-    eprintln!("kepler-model-server: {error}");
 }

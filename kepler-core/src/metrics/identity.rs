@@ -22,10 +22,12 @@ pub(super) struct Cpu {
 }
 
 /// What this process used; `None` where the host is not the one it runs on.
-#[derive(Debug, Default)]
-pub(super) struct Own {
-    pub(super) cpu: Option<Duration>,
-    pub(super) resident_bytes: Option<u64>,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own {
+    /// CPU time since it was started, user and system together.
+    pub cpu: Option<Duration>,
+    /// Resident memory in bytes.
+    pub resident_bytes: Option<u64>,
 }
 
 impl Identity {
@@ -41,7 +43,7 @@ impl Identity {
 
 impl Own {
     /// Reads `/proc/self/stat` (10 ms steps) and `/proc/self/status`.
-    pub(super) fn read(host: &Host) -> Self {
+    pub fn read(host: &Host) -> Self {
         let text = |path: &str| host.text(host.proc(path)).unwrap_or_default();
         Self {
             cpu: parse_cpu_time(&text("self/stat")),

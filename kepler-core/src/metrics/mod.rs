@@ -25,6 +25,7 @@ mod selection;
 mod text;
 
 pub use family::{FAMILIES, Family, Group, Kind, Level};
+pub use identity::Own;
 pub use page::{Exposition, Page};
 pub use selection::Selection;
 pub use text::Format;

@@ -27,6 +27,8 @@ const EMBEDDED_SOURCES: [EnergySourceName; 2] =
 
 /// Bytes of zips that are kept ready.
 const PACKAGES: usize = 8 << 20;
+/// Bytes of weights that are kept ready.
+const WEIGHTS: usize = 2 << 20;
 /// Models that are kept ready to predict.
 const MODELS: usize = 32;
 
@@ -35,6 +37,7 @@ const MODELS: usize = 32;
 pub struct Catalog {
     registry: Option<ModelRegistry>,
     packages: Recent<Arc<[u8]>>,
+    weights: Recent<Arc<(Value, usize)>>,
     models: Recent<PowerModel>,
 }
 
@@ -85,6 +88,7 @@ impl Catalog {
         Self {
             registry,
             packages: Recent::new(PACKAGES),
+            weights: Recent::new(WEIGHTS),
             models: Recent::new(MODELS),
         }
     }
@@ -94,12 +98,19 @@ impl Catalog {
         self.registry.as_ref()
     }
 
-    /// How many models there are.
-    pub fn count(&self) -> usize {
-        match &self.registry {
-            Some(registry) => registry.entries().len(),
-            None => EMBEDDED_SOURCES.len() * OutputType::ALL.len(),
+    /// How many models there are, by pipeline.
+    pub fn counts(&self) -> Vec<(&str, usize)> {
+        let Some(registry) = &self.registry else {
+            return vec![(EMBEDDED, EMBEDDED_SOURCES.len() * OutputType::ALL.len())];
+        };
+        let mut counts: Vec<_> = registry.pipelines().map(|(name, _)| (name, 0)).collect();
+        for entry in registry.entries() {
+            let name = registry.pipeline(entry);
+            if let Some((_, count)) = counts.iter_mut().find(|(of, _)| *of == name) {
+                *count += 1;
+            }
         }
+        counts
     }
 
     fn has_source(&self, source: EnergySourceName) -> bool {
@@ -217,10 +228,15 @@ impl Catalog {
     fn weights(&self, choice: &Choice<'_>) -> Result<Value> {
         match (&choice.model, &self.registry) {
             (Chosen::Stored(entry), Some(registry)) => {
-                let bytes = registry.weights(entry)?;
-                serde_json::from_slice(&bytes).map_err(|e| {
-                    crate::Error::malformed(entry.path(), "weights as JSON", e.to_string())
-                })
+                let read = || {
+                    let bytes = registry.weights(entry)?;
+                    let weights = serde_json::from_slice(&bytes).map_err(|e| {
+                        crate::Error::malformed(entry.path(), "weights as JSON", e.to_string())
+                    })?;
+                    Ok(Arc::new((weights, bytes.len())))
+                };
+                let cost = |weights: &Arc<(Value, usize)>| weights.1;
+                Ok(self.weights.get(entry.place(), read, cost)?.0.clone())
             }
             (Chosen::Embedded(model), _) => {
                 let line = model.line(choice.id.source, choice.id.output_type)?;
@@ -283,33 +299,29 @@ impl Catalog {
     /// As [`ModelRegistry::model`].
     pub fn model_at(&self, id: &ModelId) -> Result<Option<PowerModel>> {
         let Some(registry) = &self.registry else {
-            if !self.listings().any(|l| l.id == *id) {
+            if self.listing_at(id).is_none() {
                 return Ok(None);
             }
             let usual = embedded::for_machine(&MachineSpec::default());
             return usual.power_model(id.source, id.output_type).map(Some);
         };
-        let found = registry.entries().iter().find(|entry| {
-            entry.name() == id.name
-                && entry.source() == id.source
-                && entry.output_type() == id.output_type
-                && entry.group().as_str() == id.group
-                && registry.pipeline(entry) == id.pipeline
-        });
+        let found = entry_at(registry, id);
         found.map(|entry| self.stored(registry, entry)).transpose()
+    }
+
+    /// What a list says of the model that lies there.
+    pub fn listing_at(&self, id: &ModelId) -> Option<Listing> {
+        match &self.registry {
+            Some(registry) => entry_at(registry, id).map(|entry| listing(registry, entry)),
+            None => self.listings().find(|l| l.id == *id),
+        }
     }
 
     /// All models, by pipeline and place.
     pub fn listings(&self) -> impl Iterator<Item = Listing> + '_ {
         let stored = self.registry.iter().flat_map(|registry| {
-            registry.entries().iter().map(|entry| Listing {
-                id: id(registry, entry),
-                trainer: entry.trainer().to_owned(),
-                node_type: entry.node_type(),
-                features: entry.features().map(str::to_owned).collect(),
-                mae: entry.mae(),
-                weights: entry.has_weights(),
-            })
+            let entries = registry.entries().iter();
+            entries.map(|entry| listing(registry, entry))
         });
         let embedded = self.registry.is_none().then(|| {
             EMBEDDED_SOURCES.into_iter().flat_map(|source| {
@@ -357,5 +369,26 @@ fn id(registry: &ModelRegistry, entry: &ModelEntry) -> ModelId {
         output_type: entry.output_type(),
         group: entry.group().to_string(),
         name: entry.name().to_owned(),
+    }
+}
+
+fn entry_at<'a>(registry: &'a ModelRegistry, id: &ModelId) -> Option<&'a ModelEntry> {
+    registry.entries().iter().find(|entry| {
+        entry.name() == id.name
+            && entry.source() == id.source
+            && entry.output_type() == id.output_type
+            && entry.group().as_str() == id.group
+            && registry.pipeline(entry) == id.pipeline
+    })
+}
+
+fn listing(registry: &ModelRegistry, entry: &ModelEntry) -> Listing {
+    Listing {
+        id: id(registry, entry),
+        trainer: entry.trainer().to_owned(),
+        node_type: entry.node_type(),
+        features: entry.features().map(str::to_owned).collect(),
+        mae: entry.mae(),
+        weights: entry.has_weights(),
     }
 }

@@ -235,7 +235,11 @@ fn rows_that_do_not_fit_are_refused() {
 fn models_are_listed_and_found_by_where_they_lie() {
     let Some(catalog) = public() else { return };
     let listings: Vec<_> = catalog.listings().collect();
-    assert_eq!((listings.len(), catalog.count()), (5449, 5449));
+    assert_eq!(listings.len(), 5449);
+    assert_eq!(
+        catalog.counts(),
+        [("ec2-0.7.11", 298), ("specpower-0.7.11", 5151)]
+    );
     let id: ModelId = "ec2-0.7.11/rapl-sysfs/AbsPower/Basic/LinearRegressionTrainer_1"
         .parse()
         .unwrap();

@@ -1,0 +1,198 @@
+//! The routes and what answers them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, MatchedPath, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use kepler_core::protocol::{BestQuery, EstimateQuery, ModelAnswer, ModelQuery, Refusal};
+
+use super::meters::Use;
+use super::reply::{Form, json, json_text};
+use super::site::Site;
+use super::{list, page};
+
+type Shared = State<Arc<Site>>;
+
+/// Every route of the server.
+pub(super) fn router(site: Arc<Site>) -> Router {
+    let reading = |routes| with_methods(routes, "GET, HEAD, OPTIONS");
+    let writing = |routes| with_methods(routes, "POST, OPTIONS");
+    Router::new()
+        .route("/", reading(get(page::index)))
+        .route("/page.js", reading(get(page::script)))
+        .route("/page.css", reading(get(page::style)))
+        .route("/openapi.json", reading(get(page::openapi)))
+        .route("/model", writing(post(model)))
+        .route("/best-models", reading(get(best_models)))
+        .route("/models", reading(get(list::models)))
+        .route(
+            "/models/{pipeline}/{source}/{output_type}/{group}/{name}",
+            reading(get(list::model)),
+        )
+        .route("/node-types", reading(get(list::node_types)))
+        .route("/estimate", writing(post(estimate)))
+        .route("/health", reading(get(healthy)))
+        .route("/healthz", reading(get(healthy)))
+        .route("/ready", reading(get(healthy)))
+        .route("/readyz", reading(get(healthy)))
+        .route("/metrics", reading(get(metrics)))
+        .fallback(nothing)
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), measured))
+        // The service bounds bodies, and says so in its own words.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(site)
+}
+
+/// A route that says which methods it has, as the older server does.
+fn with_methods(routes: MethodRouter<Arc<Site>>, allow: &'static str) -> MethodRouter<Arc<Site>> {
+    let allow = HeaderValue::from_static(allow);
+    routes.fallback(move |method: Method, headers: HeaderMap| {
+        let allow = allow.clone();
+        async move {
+            let mut response = if method == Method::OPTIONS {
+                StatusCode::OK.into_response()
+            } else {
+                let why = format!("{method} is not answered here");
+                Form::of(&headers).refuse(StatusCode::METHOD_NOT_ALLOWED, &why)
+            };
+            response.headers_mut().insert(header::ALLOW, allow);
+            response
+        }
+    })
+}
+
+async fn measured(State(site): Shared, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = matched.as_ref().map_or("other", MatchedPath::as_str);
+    site.meters
+        .answered(route, response.status().as_u16(), started.elapsed());
+    response
+}
+
+async fn nothing(headers: HeaderMap) -> Response {
+    Form::of(&headers).refuse(
+        StatusCode::NOT_FOUND,
+        "there is nothing here; /openapi.json lists what there is",
+    )
+}
+
+async fn model(State(site): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let form = Form::of(&headers);
+    if !is_json(&headers) {
+        return unsupported(form);
+    }
+    let answer =
+        ModelQuery::parse(&body, site.rules).and_then(|query| site.catalog().answer(&query));
+    match answer {
+        Ok((id, ModelAnswer::Weights(text))) => {
+            site.handed_out(&id, Use::Weights);
+            json_text(text)
+        }
+        Ok((id, ModelAnswer::Zip { name, bytes })) => {
+            site.handed_out(&id, Use::Zip);
+            zip(&name, bytes)
+        }
+        Err(refusal) => form.refusal(&refusal),
+    }
+}
+
+fn zip(name: &str, bytes: Arc<[u8]>) -> Response {
+    // Model names come from files: anything that would end the header's value is left out.
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+        .collect();
+    let tag = format!("\"{:016x}\"", tag_of(&bytes));
+    let headers = [
+        (header::CONTENT_TYPE, "application/zip".to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename={name}"),
+        ),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::ETAG, tag),
+    ];
+    (headers, Bytes::from_owner(bytes)).into_response()
+}
+
+/// FNV-1a: the same bytes have the same tag, whenever and wherever they are served.
+fn tag_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+async fn best_models(
+    State(site): Shared,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let items = items(query.as_deref());
+    let items = items.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let best = BestQuery::parse(items).and_then(|query| site.catalog().best_models(&query));
+    match best {
+        Ok(best) => json(&best),
+        Err(refusal) => Form::of(&headers).refusal(&refusal),
+    }
+}
+
+async fn estimate(State(site): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    // This route has no older clients: errors are JSON.
+    if !is_json(&headers) {
+        return unsupported(Form::Json);
+    }
+    // Thousands of rows take their time, in which others are answered.
+    let work = tokio::task::spawn_blocking(move || {
+        let started = Instant::now();
+        let query = EstimateQuery::parse(&body)?;
+        let estimate = site.catalog().estimate(&query)?;
+        site.predicted(&estimate.model, Use::Estimate, started.elapsed());
+        Ok::<_, Refusal>(estimate)
+    });
+    match work.await {
+        Ok(Ok(estimate)) => json(&estimate),
+        Ok(Err(refusal)) => Form::Json.refusal(&refusal),
+        Err(error) => Form::Json.refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+async fn metrics(State(site): Shared) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], site.meters.page()).into_response()
+}
+
+/// A query's items, decoded.
+pub(super) fn items(query: Option<&str>) -> Vec<(String, String)> {
+    let query = format!("/?{}", query.unwrap_or_default());
+    let uri = query.parse().ok();
+    let parsed = uri.and_then(|uri| axum::extract::Query::try_from_uri(&uri).ok());
+    parsed.map_or_else(Vec::new, |axum::extract::Query(items)| items)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|k| k.to_str().ok());
+    let kind = kind.and_then(|k| k.split(';').next()).unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn unsupported(form: Form) -> Response {
+    form.refuse(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "the body must be JSON: Content-Type is not application/json",
+    )
+}

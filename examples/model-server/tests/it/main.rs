@@ -1,0 +1,12 @@
+//! The server as its clients meet it: over HTTP on a loopback port and on the estimator's socket.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+mod bounds;
+mod contract;
+mod replay;
+mod server;
+mod socket;
