@@ -100,8 +100,19 @@ test('exit status and signal of a command are told', async () => {
 test('another process is measured by its pid', async (t) => {
   const child = spawn(process.execPath, ['-e', 'for (;;);'])
   t.after(() => child.kill('SIGKILL'))
-  const m = await measure(() => sleep(300), { pid: child.pid })
-  assert.ok(m.cpuSeconds > 0.02, `${m.cpuSeconds}`)
+  // what the scheduler says of the child, up to the last tick (10 ms at most)
+  const used = () => Number(readFileSync(`/proc/${child.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9
+  const tick = 0.01
+  const before = used()
+  let [begun, ended] = [0, 0]
+  const work = async () => {
+    begun = used()
+    while (used() < begun + 0.05) await sleep(5)
+    ended = used()
+  }
+  const m = await measure(work, { pid: child.pid })
+  const [least, most] = [ended - begun - tick, used() - before + tick]
+  assert.ok(least <= m.cpuSeconds && m.cpuSeconds <= most, `${least} ${m.cpuSeconds} ${most}`)
 })
 
 test('a scope that makes no sense is refused with its kind', () => {
@@ -153,9 +164,15 @@ test('ten thousand blocks leak nothing', async () => {
     }
     return Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[1]) * 4096
   }
-  const before = await blocks(10_000)
+  let last = await blocks(10_000)
   const files = readdirSync('/proc/self/fd').length
-  const after = await blocks(10_000)
-  assert.ok(after - before < 2 << 20, `${after - before}`)
+  const growths = []
+  for (let i = 0; i < 4; i++) {
+    const now = await blocks(10_000)
+    growths.push(now - last)
+    last = now
+  }
+  // What leaks grows each time, by 26 bytes a block at least where this fails; a heap settles now and then.
+  assert.ok(Math.min(...growths) < 256 << 10, `${growths}`)
   assert.equal(readdirSync('/proc/self/fd').length, files)
 })
