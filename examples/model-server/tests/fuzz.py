@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import threading
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
@@ -18,6 +19,8 @@ def main() -> int:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         try:
             url = next(found[0] for line in running.stderr if (found := re.search(r"http://\S+", line)))
+            # What it says later is read, so that it never waits for a full pipe.
+            threading.Thread(target=lambda: list(running.stderr), daemon=True).start()
             beside = pathlib.Path(sys.executable).with_name("schemathesis")
             fuzzer = str(beside) if beside.exists() else "schemathesis"
             fuzz = [fuzzer, "run", f"{url}/openapi.json", "--checks", CHECKS, "--max-time", seconds]

@@ -82,7 +82,10 @@ fn best_of_group<'a>(
     node_type: Option<u32>,
     nodes: &NodeIndex,
 ) -> Result<Option<(&'a ModelEntry, f64)>> {
-    entries.retain(|e| e.name().contains(&request.trainer));
+    // Names lie apart from entries: thousands of them are only looked at where they matter.
+    if !request.trainer.is_empty() {
+        entries.retain(|e| e.name().contains(&request.trainer));
+    }
     if let Some(node_type) = node_type {
         let part = format!("_{node_type}");
         let named: Vec<_> = entries
