@@ -87,9 +87,10 @@ wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
 npm: $(NODE) ## dist/kepler-*.tgz with the built binary inside
 	cd kepler-node && npm run --silent build && npm pack --silent --pack-destination ../dist
 
-tools: ## what the Rust tests call: promtool, tmux, curl, openssl, PostgreSQL
+tools: ## what the Rust tests call: promtool and Prometheus, tmux, curl, openssl, PostgreSQL; clang and libelf for the kernel object
 	@type promtool tmux curl openssl >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends prometheus tmux curl openssl; }
 	@test -e "$(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb))" || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends postgresql; }
+	@type clang-19 llvm-strip-19 pkg-config >/dev/null 2>&1 && test -e /usr/include/libelf.h || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends clang-19 llvm-19 libbpf-dev libelf-dev zlib1g-dev pkg-config; }
 
 $(PYTEST): kepler-py/requirements.txt
 	test -x $(BIN)/python || python3 -m venv $(VENV)
