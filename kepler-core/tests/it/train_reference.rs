@@ -40,9 +40,11 @@ fn errors_are_within_the_spread_of_the_older_software() {
             .error(Component::Package, &rows)
             .unwrap()
             .mae;
-        let off = (mae - figures[0]).abs() / figures[1];
+        let off = (mae - figures[0]) / figures[1];
+        // The plane is solved exactly here, where the older software stops on its way there.
+        let better = *trainer == Trainer::Sgd;
         assert!(
-            off < 2.0,
+            off < 2.0 && (better || off > -2.0),
             "{trainer}: {mae} W, {off} spreads from {} W",
             figures[0]
         );

@@ -14,7 +14,7 @@ use crate::model::{Component, CurveShape, Derived, Estimator, FeatureSpec, Neare
 /// A way of fitting a model. The first ten are those of the public model database, under its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trainer {
-    /// A plane by stochastic gradient descent.
+    /// A plane with a small penalty on its weights, which stochastic gradient descent walks towards: solved exactly.
     Sgd,
     /// A plane whose weights are not negative.
     Linear,
@@ -120,7 +120,7 @@ impl Trainer {
         };
         watch.report("", 0.0)?;
         Ok(match self {
-            Self::Sgd => linear::sgd(z, target, seed),
+            Self::Sgd => linear::ridge(z, target)?,
             Self::Linear => linear::non_negative(z, target),
             Self::Polynomial => linear::polynomial(z, target)?,
             Self::Logarithmic => curve(CurveShape::Logarithmic)?,
