@@ -54,6 +54,8 @@ pub(super) enum Class {
     PolynomialFeatures,
     LinearRegression,
     SgdRegressor,
+    /// Steps one after the other.
+    Pipeline,
     Svr,
     KNeighborsRegressor,
     GradientBoosting,
@@ -186,6 +188,7 @@ fn class(module: &str, name: &str) -> Option<Class> {
         ("sklearn.preprocessing._polynomial", "PolynomialFeatures") => Class::PolynomialFeatures,
         ("sklearn.linear_model._base", "LinearRegression") => Class::LinearRegression,
         ("sklearn.linear_model._stochastic_gradient", "SGDRegressor") => Class::SgdRegressor,
+        ("sklearn.pipeline", "Pipeline") => Class::Pipeline,
         ("sklearn.svm._classes", "SVR") => Class::Svr,
         ("sklearn.neighbors._regression", "KNeighborsRegressor") => Class::KNeighborsRegressor,
         ("sklearn.neighbors._kd_tree", "KDTree") => Class::KdTree,

@@ -91,7 +91,7 @@ pub(super) fn is_square_step(bytes: &[u8]) -> Result<bool> {
 /// Reads an estimator; `squared` says that its inputs are the products of degree 2.
 pub(super) fn estimator(bytes: &[u8], squared: bool) -> Result<Estimator> {
     let pickle = Pickle::read(bytes)?;
-    let object = pickle.root();
+    let object = last_step(&pickle)?;
     let reader = Reader {
         pickle: &pickle,
         object,
@@ -107,6 +107,25 @@ pub(super) fn estimator(bytes: &[u8], squared: bool) -> Result<Estimator> {
         Some(Class::GradientBoosting) => reader.boosting(),
         other => Err(unsupported(&format!("{other:?} is not a model"))),
     }
+}
+
+/// The estimator at the end of a pipeline, whose other steps do nothing; what is no pipeline is the estimator itself.
+///
+/// The older generation wraps its support vector machines so.
+fn last_step<'a>(pickle: &Pickle<'a>) -> Result<Value<'a>> {
+    let object = pickle.root();
+    if pickle.class(object) != Some(Class::Pipeline) {
+        return Ok(object);
+    }
+    let steps = pickle.items(pickle.attribute(object, "steps")?)?;
+    let mut last = None;
+    for step in steps {
+        if !matches!(last, None | Some(Value::None | Value::Text("passthrough"))) {
+            return Err(unsupported("a pipeline has a step before its model"));
+        }
+        last = pickle.items(*step)?.get(1).copied();
+    }
+    last.ok_or_else(|| unsupported("a pipeline has no step"))
 }
 
 /// The attributes of one object.
