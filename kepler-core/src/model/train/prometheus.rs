@@ -1,7 +1,8 @@
 //! What Prometheus kept of an exporter: the JSON of range queries, from a saved dump or from the server's answers.
 //!
 //! The library has no HTTP client for this: ask a server for [`PrometheusDump::queries`] at `/api/v1/query_range` and hand
-//! each answer to [`PrometheusDump::add_answer`].
+//! each answer to [`PrometheusDump::add_answer`]. A server gives at most 11,000 points a series at once: ask for a long
+//! history in parts, whose answers go on where the ones before ended.
 
 use std::collections::BTreeMap;
 
@@ -90,17 +91,22 @@ impl PrometheusDump {
         self.metrics.get(metric).map_or(&[], Vec::as_slice)
     }
 
-    fn add(&mut self, metric: &str, mut series: Vec<Series>) {
-        for series in &mut series {
-            series.values.sort_by(|a, b| a.0.total_cmp(&b.0));
-            series
-                .values
-                .dedup_by(|later, earlier| later.0.total_cmp(&earlier.0).is_eq());
+    /// Adds samples; what is of the same series (the same labels) in several answers becomes one.
+    fn add(&mut self, metric: &str, series: Vec<Series>) {
+        let kept = self.metrics.entry(metric.to_owned()).or_default();
+        let known = kept.drain(..).chain(series);
+        let mut by_labels: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>> = BTreeMap::new();
+        for series in known {
+            by_labels
+                .entry(series.labels)
+                .or_default()
+                .extend(series.values);
         }
-        self.metrics
-            .entry(metric.to_owned())
-            .or_default()
-            .extend(series);
+        kept.extend(by_labels.into_iter().map(|(labels, mut values)| {
+            values.sort_by(|a, b| a.0.total_cmp(&b.0));
+            values.dedup_by(|later, earlier| later.0.total_cmp(&earlier.0).is_eq());
+            Series { labels, values }
+        }));
     }
 }
 
@@ -171,6 +177,38 @@ mod tests {
         assert_eq!(dump.series("m")[0].values, [(10.0, 5.0), (12.0, 9.0)]);
         assert_eq!(dump.series("m")[0].label("mode"), "idle");
         assert_eq!(dump.series("m")[0].rates(), [(12.0, 2.0)]);
+    }
+
+    #[test]
+    fn a_history_asked_for_in_parts_is_the_same_as_at_once() {
+        let answer = |series: &[(&str, &str)]| {
+            let one = |(pod, values): &(&str, &str)| {
+                format!(r#"{{"metric":{{"pod":"{pod}"}},"values":[{values}]}}"#)
+            };
+            let result: Vec<String> = series.iter().map(one).collect();
+            format!(
+                r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#,
+                result.join(",")
+            )
+        };
+        let dump = |answers: &[String]| {
+            let mut dump = PrometheusDump::default();
+            for answer in answers {
+                dump.add_answer("m", answer.as_bytes()).unwrap();
+            }
+            dump
+        };
+        let whole = dump(&[answer(&[
+            ("a", r#"[3,"1"],[6,"7"],[9,"8"]"#),
+            ("b", r#"[9,"2"]"#),
+        ])]);
+        let parts = dump(&[
+            answer(&[("a", r#"[3,"1"],[6,"7"]"#)]),
+            // Parts may share the sample at their border.
+            answer(&[("b", r#"[9,"2"]"#), ("a", r#"[6,"7"],[9,"8"]"#)]),
+        ]);
+        assert_eq!(parts, whole);
+        assert_eq!(parts.series("m")[0].rates(), [(6.0, 2.0), (9.0, 1.0 / 3.0)]);
     }
 
     #[test]
