@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{BLOCK, Columns};
 use super::curve::{Curve, Table};
 use super::knn::NearestNeighbors;
+use super::median_forest::{MedianForest, MedianPlan};
 use super::svr::SupportVectors;
 use super::tree::Trees;
 use super::tree_plan::TreePlan;
@@ -43,6 +44,8 @@ pub enum Estimator {
     SupportVectors(SupportVectors),
     /// A forest or boosted trees.
     Trees(Trees),
+    /// A forest whose leaves keep their training rows.
+    MedianForest(MedianForest),
     /// The weighted sum of others.
     Blend {
         /// The parts.
@@ -98,6 +101,7 @@ impl Estimator {
             Self::NearestNeighbors(_) => "nearest-neighbors",
             Self::SupportVectors(_) => "support-vectors",
             Self::Trees(_) => "trees",
+            Self::MedianForest(_) => "median-forest",
             Self::Blend { .. } => "blend",
             Self::Times { of, .. } | Self::Exp { of } | Self::Clamped { of, .. } => of.kind(),
         }
@@ -113,6 +117,7 @@ impl Estimator {
             Self::NearestNeighbors(knn) => knn.rows.len() + knn.targets.len(),
             Self::SupportVectors(svr) => svr.vectors.len() + svr.weights.len(),
             Self::Trees(trees) => trees.value.len(),
+            Self::MedianForest(forest) => forest.trees.value.len() + forest.rows.len(),
             Self::Blend { parts } => parts.iter().map(|p| 1 + p.estimator.size()).sum(),
             Self::Times { of, .. } | Self::Exp { of } | Self::Clamped { of, .. } => of.size(),
         }
@@ -184,6 +189,10 @@ impl Estimator {
                 finite(&trees.value)?;
                 Plan::Trees(Box::new(trees.plan(inputs)?))
             }
+            Self::MedianForest(forest) => {
+                finite(&forest.targets)?;
+                Plan::MedianForest(Box::new(forest.plan(inputs)?))
+            }
             Self::Blend { parts } => {
                 let plan = |p: &BlendPart| {
                     finite(&[p.weight])?;
@@ -218,6 +227,7 @@ pub(super) enum Plan {
     NearestNeighbors(Box<super::knn::KnnPlan>),
     SupportVectors(SupportVectors),
     Trees(Box<TreePlan>),
+    MedianForest(Box<MedianPlan>),
     Blend(Vec<(f64, Self)>),
     Times(usize, Box<Self>),
     Exp(Box<Self>),
@@ -236,6 +246,7 @@ impl Plan {
             Self::NearestNeighbors(knn) => knn.eval(z, out),
             Self::SupportVectors(svr) => svr.eval(z, out),
             Self::Trees(trees) => trees.eval(z, out),
+            Self::MedianForest(forest) => forest.eval(z, out),
             Self::Blend(parts) => {
                 out.fill(0.0);
                 let mut part_out = [0.0; BLOCK];

@@ -124,6 +124,20 @@ impl TreePlan {
     }
 
     pub(super) fn eval(&self, z: &Columns<'_>, out: &mut [f64]) {
+        if self.single {
+            let mut sums = [single(self.base); BLOCK];
+            self.leaves(z, |row, value| sums[row] += single(value));
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = sum.into();
+            }
+        } else {
+            out.fill(self.base);
+            self.leaves(z, |row, value| out[row] += value);
+        }
+    }
+
+    /// Gives `add` the value of the leaf of each row in each tree, tree by tree.
+    pub(super) fn leaves(&self, z: &Columns<'_>, add: impl FnMut(usize, f64)) {
         let mut stack = [[0.0; BLOCK]; STACK_INPUTS];
         let mut heap = Vec::new();
         let columns = match stack.get_mut(..self.inputs.max(1)) {
@@ -138,19 +152,9 @@ impl TreePlan {
                 *to = single(*from);
             }
         }
-        if self.single {
-            let mut sums = [single(self.base); BLOCK];
-            self.walk(columns, out.len(), |row, value| sums[row] += single(value));
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum.into();
-            }
-        } else {
-            out.fill(self.base);
-            self.walk(columns, out.len(), |row, value| out[row] += value);
-        }
+        self.walk(columns, z.rows(), add);
     }
 
-    /// Gives `add` the leaf of each row in each tree, tree by tree.
     fn walk(&self, columns: &[Column], rows: usize, mut add: impl FnMut(usize, f64)) {
         let flat = columns.as_flattened();
         for tree in &self.trees {

@@ -2,8 +2,8 @@
 //! are the same rows one by one.
 
 use kepler_core::model::{
-    BlendPart, Component, Curve, CurveShape, Estimator, FeatureSpec, ModelFile, NearestNeighbors,
-    OutputType, PowerModel, SupportVectors, Table, Trees,
+    BlendPart, Component, Curve, CurveShape, Estimator, FeatureSpec, MedianForest, ModelFile,
+    NearestNeighbors, OutputType, PowerModel, SupportVectors, Table, Trees,
 };
 use ndarray::Array2;
 use proptest::collection::vec;
@@ -41,6 +41,32 @@ fn forest(inputs: usize) -> impl Strategy<Value = Estimator> {
             trees.roots.push(root);
         }
         Estimator::Trees(trees)
+    })
+}
+
+/// The same trees with one to three of ten rows in each leaf.
+fn median_forest(inputs: usize) -> impl Strategy<Value = Estimator> {
+    forest(inputs).prop_map(|estimator| {
+        let Estimator::Trees(mut trees) = estimator else {
+            panic!("a forest is made of trees");
+        };
+        (trees.base, trees.single) = (0.0, false);
+        let mut rows = Vec::new();
+        for node in 0..trees.value.len() {
+            let kept = if trees.left[node] == 0 {
+                1 + node % 3
+            } else {
+                0
+            };
+            trees.value[node] = kept as f64;
+            let first = node % 8;
+            rows.extend((first..first + kept).map(|row| u32::try_from(row).unwrap()));
+        }
+        Estimator::MedianForest(MedianForest {
+            trees,
+            targets: (0..10).map(|row| f64::from(row * row)).collect(),
+            rows,
+        })
     })
 }
 
@@ -95,6 +121,7 @@ fn estimator(n: usize) -> impl Strategy<Value = Estimator> {
             })
         }),
         forest(n),
+        median_forest(n),
     ];
     vec((0.1..2.0f64, leaf), 1..4).prop_map(|parts| Estimator::Blend {
         parts: parts

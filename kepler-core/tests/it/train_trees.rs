@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use kepler_core::ErrorKind;
 use kepler_core::model::train::{Boosting, Forest, Loss, Splits, TreeShape, Watch};
 use kepler_core::model::{
-    Component, Estimator, FeatureSpec, ModelFile, OutputType, PowerModel, Trees,
+    Component, Estimator, FeatureSpec, MedianForest, ModelFile, OutputType, PowerModel, Trees,
 };
 use ndarray::Array2;
 
@@ -30,12 +30,15 @@ fn dented() -> (Array2<f64>, Vec<f64>) {
 }
 
 fn model(trees: Trees) -> PowerModel {
+    checked(Estimator::Trees(trees)).unwrap()
+}
+
+fn checked(estimator: Estimator) -> kepler_core::Result<PowerModel> {
     let features = ["load", "other"].map(FeatureSpec::raw).to_vec();
     let mut file = ModelFile::new("trees", OutputType::AbsPower, features);
-    let estimator = Estimator::Trees(trees);
     file.components
         .insert(Component::Platform, estimator.into());
-    PowerModel::new(file).unwrap()
+    PowerModel::new(file)
 }
 
 fn watts(model: &PowerModel, rows: &Array2<f64>) -> Vec<f64> {
@@ -214,4 +217,68 @@ fn rows_that_make_no_sense_are_refused() {
     assert_eq!(fit(row(), &[1.0, f64::NAN], None), refused);
     assert_eq!(fit(row(), &[1.0, 1.0], Some(&[1.0, 0.0])), refused);
     assert!(fit(row(), &[1.0, 1.0], None).is_ok());
+}
+
+/// Two trees over the first input: one split at 1 with the rows {0, 1, 2} and {3, 4}, one leaf with all five.
+fn two_trees() -> MedianForest {
+    let mut trees = Trees::default();
+    let split = trees.push_split(0, 1.0);
+    let (left, right) = (trees.push_leaf(3.0), trees.push_leaf(2.0));
+    trees.set_children(split, left, right);
+    trees.roots = vec![split, trees.push_leaf(5.0)];
+    MedianForest {
+        trees,
+        targets: vec![10.0, 20.0, 30.0, 40.0, 50.0],
+        rows: vec![0, 1, 2, 3, 4, 0, 1, 2, 3, 4],
+    }
+}
+
+#[test]
+fn a_median_forest_answers_with_the_middle_of_all_votes() {
+    let model = checked(Estimator::MedianForest(two_trees())).unwrap();
+    // Left: 10, 20, 30 have 1/3 + 1/5 of a vote each, 40 and 50 1/5: of 2 votes, 8/15 + 8/15 reach the half at 20.
+    // Right: 10, 20, 30 have 1/5, 40 and 50 1/5 + 1/2: 3/5 + 7/10 reach it at 40.
+    let rows = Array2::from_shape_fn((2, 2), |(row, _)| 2.0 * row as f64);
+    assert_eq!(watts(&model, &rows), [20.0, 40.0]);
+}
+
+#[test]
+fn a_median_forest_whose_rows_do_not_fit_is_refused() {
+    let wrong: [fn(&mut MedianForest); 7] = [
+        |f| f.rows[4] = 5,
+        |f| f.rows.swap(0, 2),
+        |f| f.rows.push(1),
+        |f| f.trees.value[1] = 2.5,
+        |f| f.trees.value[1] = 1e300,
+        |f| f.targets.swap(0, 1),
+        |f| f.trees.base = 1.0,
+    ];
+    for (number, spoil) in wrong.iter().enumerate() {
+        let mut forest = two_trees();
+        spoil(&mut forest);
+        let error = checked(Estimator::MedianForest(forest)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}: {error}");
+    }
+}
+
+#[test]
+fn medians_over_trees_pass_by_outliers() {
+    let (rows, mut target) = dented();
+    let truth = target.clone();
+    target.iter_mut().step_by(17).for_each(|w| *w += 500.0);
+    let forest = Forest {
+        shape: TreeShape {
+            splits: Splits::Random,
+            min_leaf: 5,
+            ..TreeShape::default()
+        },
+        ..Forest::default()
+    };
+    let medians = forest
+        .fit_medians(rows.view(), &target, &mut Watch::none())
+        .unwrap();
+    let medians = checked(Estimator::MedianForest(medians)).unwrap();
+    let means = forest.fit(rows.view(), &target, None, &mut Watch::none());
+    let (medians, means) = (watts(&medians, &rows), watts(&model(means.unwrap()), &rows));
+    assert!(mean_error(&medians, &truth) < 0.5 * mean_error(&means, &truth));
 }

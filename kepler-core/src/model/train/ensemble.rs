@@ -1,7 +1,8 @@
-//! The library's own trainer: several kinds of trees and a smoother, blended for the least absolute error on rows not seen.
+//! The library's own trainer: forests, or a smoother where there is one feature alone, blended for the least absolute error
+//! on rows not seen.
 //!
-//! What wins depends on the table: on nx12 a forest grown to the logarithm of power where hardware counters are known, a
-//! forest of medians where few features make rows ambiguous. So all are grown without a part of the rows, blocks in order,
+//! What wins depends on the table: on nx12 a forest grown to the logarithm of power where much is known of a row, medians
+//! over the leaves of many trees where rows are ambiguous. So all are grown without a part of the rows, blocks in order,
 //! and the blend is chosen by what they predict for that part (ensemble selection, Caruana 2004).
 
 use ndarray::{ArrayView2, Axis};
@@ -11,47 +12,58 @@ use super::forest::{Forest, Loss};
 use super::grow::{Splits, TreeShape, share_of};
 use super::progress::Watch;
 use super::trainer::correlation;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::columns::{BLOCK, Columns};
 use crate::model::{BlendPart, Derived, Estimator, Table};
 
 /// Inputs besides the features: their logarithms, and ratios of what processors count (instructions a cycle, misses an
-/// instruction, cycles a second of CPU time), larger over smaller, with theirs.
+/// instruction, cycles a second of CPU time) and of the kernel's time to the programs', larger over smaller, with theirs.
 pub(super) fn derived(features: &[String], rows: ArrayView2<'_, f64>) -> Vec<Derived> {
-    let counted = |name: &String| {
+    let places = |wanted: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        let places = 0..features.len();
+        places.filter(|i| wanted(&features[*i])).collect()
+    };
+    let counted = places(&|name| {
         ["cpu_", "cache_", "bpf_cpu_"]
             .iter()
             .any(|p| name.starts_with(p))
-    };
-    let counted: Vec<usize> = (0..features.len())
-        .filter(|i| counted(&features[*i]))
-        .collect();
-    let mean = |i: usize| rows.column(i).sum();
+    });
+    let times = places(&|name| {
+        name == "cgroupfs_system_cpu_usage_us" || name == "cgroupfs_user_cpu_usage_us"
+    });
+    let sum = |i: usize| rows.column(i).sum();
     let mut derived: Vec<Derived> = (0..features.len()).map(|a| Derived::Log { a }).collect();
-    for (place, first) in counted.iter().enumerate() {
-        for second in &counted[place + 1..] {
-            let (a, b) = if mean(*first) >= mean(*second) {
-                (*first, *second)
-            } else {
-                (*second, *first)
-            };
-            let ratio = features.len() + derived.len();
-            derived.extend([Derived::Ratio { a, b }, Derived::Log { a: ratio }]);
+    for family in [counted, times] {
+        for (place, first) in family.iter().enumerate() {
+            for second in &family[place + 1..] {
+                let (a, b) = if sum(*first) >= sum(*second) {
+                    (*first, *second)
+                } else {
+                    (*second, *first)
+                };
+                let ratio = features.len() + derived.len();
+                derived.extend([Derived::Ratio { a, b }, Derived::Log { a: ratio }]);
+            }
         }
     }
     derived
 }
 
 /// Fits the blend. Its answers stay between the least and the most power of the rows.
+///
+/// The first `features` columns of `z` are not derived from others.
 pub(super) fn fit(
     z: ArrayView2<'_, f64>,
+    features: usize,
     target: &[f64],
     seed: u64,
     watch: &mut Watch<'_>,
 ) -> Result<Estimator> {
-    let weights = watch.part("", (0, 2), |watch| choose(z, target, seed, watch))?;
-    let used: Vec<(Kind, f64)> = Kind::ALL
-        .into_iter()
+    let kinds = Kind::suited(features);
+    let weights = watch.part("", (0, 2), |watch| choose(kinds, z, target, seed, watch))?;
+    let used: Vec<(Kind, f64)> = kinds
+        .iter()
+        .copied()
         .zip(weights)
         .filter(|(_, w)| *w > 0.0)
         .collect();
@@ -75,32 +87,36 @@ pub(super) fn fit(
     })
 }
 
-/// The kinds of trees that are blended.
+/// What is blended.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// Random splits on the logarithm of power.
     LogForest,
-    /// Random splits, leaves of medians.
-    MedianForest,
-    /// Best splits on a part of the rows, large leaves of medians.
-    CoarseForest,
+    /// Random splits, medians over the rows of all leaves that a row meets.
+    Medians,
+    /// The same, each split among half of the inputs: less led by one of them.
+    DiverseMedians,
+    /// The same with large leaves: slower to believe.
+    CoarseMedians,
     /// Boosted random splits for the absolute error, three times over.
     Boosted,
-    /// No trees: the median of the nearest rows along one feature. Best where there is only one.
+    /// No trees: the median of the nearest rows along one feature.
     LocalMedian,
 }
 
-/// How many kinds there are.
-const KINDS: usize = 5;
-
 impl Kind {
-    const ALL: [Self; KINDS] = [
-        Self::LogForest,
-        Self::MedianForest,
-        Self::CoarseForest,
-        Self::Boosted,
-        Self::LocalMedian,
-    ];
+    /// Along one feature a smoother follows what forests can only step after.
+    fn suited(features: usize) -> &'static [Self] {
+        match features {
+            1 => &[Self::LocalMedian, Self::Boosted],
+            _ => &[
+                Self::LogForest,
+                Self::Medians,
+                Self::DiverseMedians,
+                Self::CoarseMedians,
+            ],
+        }
+    }
 
     fn fit(
         self,
@@ -109,38 +125,39 @@ impl Kind {
         (share, seed): (f64, u64),
         watch: &mut Watch<'_>,
     ) -> Result<Estimator> {
-        let trees = |count| share_of(count, share);
-        let forest = |splits, min_leaf, loss, row_share| Forest {
-            trees: trees(80),
+        let forest = |min_leaf, feature_share| Forest {
+            trees: share_of(80, share),
             shape: TreeShape {
-                splits,
+                splits: Splits::Random,
                 min_leaf,
+                feature_share,
                 ..TreeShape::default()
             },
-            loss,
-            row_share,
             seed,
+            ..Forest::default()
         };
-        let mut grow = |forest: &Forest, target: &[f64]| {
-            let trees = forest.fit(z, target, None, watch)?;
-            Ok::<_, Error>(Estimator::Trees(trees))
+        let mut medians = |min_leaf, feature_share| {
+            // Splits follow the logarithm; it keeps the order of the watts, and so their medians.
+            let mut medians =
+                forest(min_leaf, feature_share).fit_medians(z, &logarithms(target), watch)?;
+            medians.targets = target.to_vec();
+            medians.targets.sort_by(f64::total_cmp);
+            Ok(Estimator::MedianForest(medians))
         };
         match self {
             Self::LogForest => {
-                // A row of next to no power (idle taken off, or a meter that stood still) must not outweigh all others.
-                let mut sorted = target.to_vec();
-                sorted.sort_by(f64::total_cmp);
-                let floor = (FLOOR * sorted[sorted.len() / 2]).max(FLOOR);
-                let logs: Vec<f64> = target.iter().map(|t| t.max(floor).ln()).collect();
-                let of = grow(&forest(Splits::Random, 1, Loss::Squared, 1.0), &logs)?;
-                Ok(Estimator::Exp { of: Box::new(of) })
+                let trees = forest(1, 1.0).fit(z, &logarithms(target), None, watch)?;
+                Ok(Estimator::Exp {
+                    of: Box::new(Estimator::Trees(trees)),
+                })
             }
-            Self::MedianForest => grow(&forest(Splits::Random, 3, Loss::Absolute, 1.0), target),
-            Self::CoarseForest => grow(&forest(Splits::Best, 10, Loss::Absolute, 0.6), target),
+            Self::Medians => medians(3, 1.0),
+            Self::DiverseMedians => medians(3, 0.5),
+            Self::CoarseMedians => medians(10, 1.0),
             Self::Boosted => {
                 let mut bag = |number: usize| {
                     let boosting = Boosting {
-                        trees: trees(130),
+                        trees: share_of(130, share),
                         rate: 0.12,
                         shape: TreeShape {
                             splits: Splits::Random,
@@ -165,6 +182,14 @@ impl Kind {
             Self::LocalMedian => Ok(Estimator::Table(local_median(z, target))),
         }
     }
+}
+
+/// Logarithms of watts. A row of next to no power (idle taken off, or a meter that stood still) must not outweigh all others.
+fn logarithms(target: &[f64]) -> Vec<f64> {
+    let mut sorted = target.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let floor = (FLOOR * sorted[sorted.len() / 2]).max(FLOOR);
+    target.iter().map(|t| t.max(floor).ln()).collect()
 }
 
 /// How often boosting is begun anew, with other random splits.
@@ -211,7 +236,8 @@ fn local_median(z: ArrayView2<'_, f64>, target: &[f64]) -> Table {
             first += 1;
         }
         let farthest = off(first).max(off(first + near - 1)).max(f64::MIN_POSITIVE);
-        let weight = |row| 1.0 - 0.95 * off(row) / farthest;
+        // The tricube of smoothers, with a little for the farthest.
+        let weight = |row| (1.0 - (off(row) / farthest).powi(3)).powi(3) + 1e-3;
         median(
             (first..first + near)
                 .map(|row| (rows[row].1, weight(row)))
@@ -242,23 +268,24 @@ fn median(mut weighted: Vec<(f64, f64)>) -> f64 {
 
 /// The weight of each kind, by what it predicts for rows that it was not grown on.
 fn choose(
+    kinds: &[Kind],
     z: ArrayView2<'_, f64>,
     target: &[f64],
     seed: u64,
     watch: &mut Watch<'_>,
-) -> Result<[f64; KINDS]> {
+) -> Result<Vec<f64>> {
     let rows = target.len();
     if rows < FOLDS * PIECES {
-        return Ok([1.0 / KINDS as f64; KINDS]);
+        return Ok(vec![1.0 / kinds.len() as f64; kinds.len()]);
     }
-    let mut unseen = [(); KINDS].map(|()| vec![0.0; rows]);
+    let mut unseen = vec![vec![0.0; rows]; kinds.len()];
     for fold in 0..FOLDS {
         let block = |row: usize| row * FOLDS * PIECES / rows % FOLDS == fold;
         let (test, train): (Vec<usize>, Vec<usize>) = (0..rows).partition(|row| block(*row));
         let train_z = z.select(Axis(0), &train);
         let train_target: Vec<f64> = train.iter().map(|row| target[*row]).collect();
-        for (number, kind) in Kind::ALL.into_iter().enumerate() {
-            let part = (fold * KINDS + number, FOLDS * KINDS);
+        for (number, kind) in kinds.iter().enumerate() {
+            let part = (fold * kinds.len() + number, FOLDS * kinds.len());
             let estimator = watch.part("", part, |watch| {
                 kind.fit(train_z.view(), &train_target, (TRIAL, seed), watch)
             })?;
@@ -272,8 +299,8 @@ fn choose(
 }
 
 /// Adds, again and again, the kind that makes the mean of all that were added best.
-fn select(unseen: &[Vec<f64>; KINDS], target: &[f64]) -> [f64; KINDS] {
-    let mut counts = [0.0; KINDS];
+fn select(unseen: &[Vec<f64>], target: &[f64]) -> Vec<f64> {
+    let mut counts = vec![0.0; unseen.len()];
     let mut sum = vec![0.0; target.len()];
     for round in 1..=ROUNDS {
         let error = |kind: &usize| {
@@ -281,7 +308,7 @@ fn select(unseen: &[Vec<f64>; KINDS], target: &[f64]) -> [f64; KINDS] {
             rows.map(|((s, u), t)| ((s + u) / round as f64 - t).abs())
                 .sum::<f64>()
         };
-        let best = (0..KINDS)
+        let best = (0..unseen.len())
             .min_by(|a, b| error(a).total_cmp(&error(b)))
             .unwrap_or(0);
         counts[best] += 1.0 / ROUNDS as f64;

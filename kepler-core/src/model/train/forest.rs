@@ -7,7 +7,7 @@ use super::grow::{Aim, Splits, TreeRows, TreeShape, grow, share_of, weighted_med
 use super::progress::Watch;
 use super::rng::Rng;
 use crate::error::{Error, Result};
-use crate::model::Trees;
+use crate::model::{MedianForest, Trees};
 
 /// What a leaf or a boosted model answers with, and so which error it makes small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,70 @@ impl Forest {
         watch: &mut Watch<'_>,
     ) -> Result<Trees> {
         let weight = checked_weights(rows, target, weight)?;
+        let aim = Aim {
+            target,
+            weight: &weight,
+        };
+        let mut scratch = Vec::new();
+        let mut leaf = |rows: &[u32]| match self.loss {
+            Loss::Squared => mean(rows, aim),
+            Loss::Absolute => weighted_median(rows, |r| target[r as usize], &weight, &mut scratch),
+        };
+        let mut trees = self.grow(rows, aim, &mut leaf, watch)?;
+        for value in &mut trees.value {
+            *value /= self.trees as f64;
+        }
+        Ok(trees)
+    }
+
+    /// Grows a forest that keeps the rows of its leaves and answers with the median of all that a row meets there, whatever
+    /// [`Forest::loss`] is.
+    ///
+    /// # Errors
+    /// As [`Forest::fit`]; [`Error::InvalidInput`] for a monotone constraint, which a median over trees would not keep.
+    pub fn fit_medians(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        target: &[f64],
+        watch: &mut Watch<'_>,
+    ) -> Result<MedianForest> {
+        if !self.shape.monotone.is_empty() {
+            let why = "a forest of medians has no monotone constraint";
+            return Err(Error::invalid("forest", why));
+        }
+        let weight = checked_weights(rows, target, None)?;
+        let aim = Aim {
+            target,
+            weight: &weight,
+        };
+        let mut order: Vec<usize> = (0..target.len()).collect();
+        order.sort_by(|a, b| target[*a].total_cmp(&target[*b]));
+        let mut place = vec![0; target.len()];
+        for (number, row) in (0u32..).zip(&order) {
+            place[*row] = number;
+        }
+        let mut kept = Vec::new();
+        let mut leaf = |rows: &[u32]| {
+            let start = kept.len();
+            kept.extend(rows.iter().map(|row| place[*row as usize]));
+            kept[start..].sort_unstable();
+            rows.len() as f64
+        };
+        let trees = self.grow(rows, aim, &mut leaf, watch)?;
+        Ok(MedianForest {
+            trees,
+            targets: order.into_iter().map(|row| target[row]).collect(),
+            rows: kept,
+        })
+    }
+
+    fn grow(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        aim: Aim<'_>,
+        leaf: &mut dyn FnMut(&[u32]) -> f64,
+        watch: &mut Watch<'_>,
+    ) -> Result<Trees> {
         self.shape.check(rows.ncols())?;
         if self.trees == 0 || !(self.row_share > 0.0 && self.row_share <= 1.0) {
             return Err(Error::invalid(
@@ -81,35 +145,12 @@ impl Forest {
             ));
         }
         let data = TreeRows::new(rows, self.shape.splits)?;
-        let aim = Aim {
-            target,
-            weight: &weight,
-        };
         let mut trees = Trees::default();
-        let mut scratch = Vec::new();
         for number in 0..self.trees {
             watch.report("forest", number as f64 / self.trees as f64)?;
             let mut rng = Rng::new(self.seed, number as u64);
-            let mut leaf = |rows: &[u32]| match self.loss {
-                Loss::Squared => mean(rows, aim),
-                Loss::Absolute => {
-                    weighted_median(rows, |r| target[r as usize], &weight, &mut scratch)
-                }
-            };
             let sample = draw(data.len(), self.row_share, &mut rng);
-            let before = trees.value.len();
-            grow(
-                &mut trees,
-                &data,
-                aim,
-                sample,
-                &self.shape,
-                &mut rng,
-                &mut leaf,
-            );
-            for value in &mut trees.value[before..] {
-                *value /= self.trees as f64;
-            }
+            grow(&mut trees, &data, aim, sample, &self.shape, &mut rng, leaf);
         }
         Ok(trees)
     }

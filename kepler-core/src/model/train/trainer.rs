@@ -34,7 +34,7 @@ pub enum Trainer {
     GradientBoosting,
     /// 100 boosted trees of depth 6 with shrunken leaves, as XGBoost grows by default.
     Xgboost,
-    /// Several kinds of trees together, for the least absolute error: this library's own.
+    /// Several forests, or a smoother where there is one feature, for the least absolute error: this library's own.
     Ensemble,
 }
 
@@ -153,7 +153,7 @@ impl Trainer {
                 };
                 Estimator::Trees(boosting.fit(z, target, None, watch)?)
             }
-            Self::Ensemble => ensemble::fit(z, target, seed, watch)?,
+            Self::Ensemble => ensemble::fit(z, inputs.features.len(), target, seed, watch)?,
         })
     }
 }
