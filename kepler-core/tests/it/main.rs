@@ -50,6 +50,8 @@ mod train;
 #[cfg(feature = "train")]
 mod train_extract;
 #[cfg(feature = "train")]
+mod train_live;
+#[cfg(feature = "train")]
 mod train_reference;
 #[cfg(feature = "train")]
 mod train_trees;
