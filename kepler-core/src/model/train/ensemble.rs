@@ -126,7 +126,7 @@ impl Kind {
         watch: &mut Watch<'_>,
     ) -> Result<Estimator> {
         let forest = |min_leaf, feature_share| Forest {
-            trees: share_of(80, share),
+            trees: share_of(80, share).min(trees_for(target.len())),
             shape: TreeShape {
                 splits: Splits::Random,
                 min_leaf,
@@ -182,6 +182,11 @@ impl Kind {
             Self::LocalMedian => Ok(Estimator::Table(local_median(z, target))),
         }
     }
+}
+
+/// How many trees are worth their size: those of many rows are large, and few of them steady.
+fn trees_for(rows: usize) -> usize {
+    (50_000 / rows.max(1)).max(24)
 }
 
 /// Logarithms of watts. A row of next to no power (idle taken off, or a meter that stood still) must not outweigh all others.
