@@ -72,6 +72,8 @@ fn main() -> Result<()> {
 
 /// Run time of our programs for each operation, and each program's runs and time a run, as the kernel counts them.
 fn run_time(load: &mut Load, options: &Options) -> Result<(f64, String)> {
+    let loaded = || aya::programs::loaded_programs().flatten();
+    let others: Vec<u32> = loaded().map(|program| program.id()).collect();
     let _hooks = Ebpf::open(&Host::default(), options)?;
     std::thread::sleep(SETTLE);
     fs::write(STATS, "1")?;
@@ -80,7 +82,7 @@ fn run_time(load: &mut Load, options: &Options) -> Result<(f64, String)> {
     let done = load.done() - before;
     fs::write(STATS, "0")?;
     let (mut total, mut each) = (0.0, Vec::new());
-    for program in aya::programs::loaded_programs().flatten() {
+    for program in loaded().filter(|program| !others.contains(&program.id())) {
         let (runs, time) = (program.run_count(), program.run_time().as_secs_f64() * 1e9);
         if runs > 0 {
             let name = program.name_as_str().unwrap_or_default();

@@ -14,7 +14,7 @@ const STYLE: &str = ":root{color-scheme:light dark}\
     body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse;width:100%}\
     td,th{padding:.3rem 1rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884}\
-    td{overflow-wrap:anywhere}\
+    .z td{border:0;padding-bottom:0}\
     .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\
     .off,small{opacity:.7}";
 
@@ -49,7 +49,7 @@ pub(crate) fn page(snapshot: &Snapshot) -> String {
 
 fn zones(snapshot: &Snapshot) -> String {
     let mut rows = String::from(
-        "<table><tr><th>Zone<th class=n>Power<th class=n>Active<th class=n>Idle<th class=n>Since the start<th>How",
+        "<table><tr><th>Zone<th class=n>Power<th class=n>Active<th class=n>Idle<th class=n>Since the start",
     );
     for zone in &snapshot.node.zones {
         let how = escaped(&origin(&zone.provenance));
@@ -57,11 +57,11 @@ fn zones(snapshot: &Snapshot) -> String {
             || [const { String::new() }; 3],
             |power| [power.total, power.active, power.idle].map(|watts| watts.to_string()),
         );
-        let _ = write!(rows, "<tr><td>{}", escaped(&zone.zone.name));
+        let _ = write!(rows, "<tr class=z><td>{}", escaped(&zone.zone.name));
         for figure in watts.into_iter().chain([zone.energy.total.to_string()]) {
             let _ = write!(rows, "<td class=n>{figure}");
         }
-        let _ = write!(rows, "<td><small>{how}</small>");
+        let _ = write!(rows, "<tr><td colspan=5><small>{how}</small>");
     }
     rows + "</table>"
 }
