@@ -4,6 +4,7 @@ pub mod attribution;
 mod counter;
 pub mod energy;
 mod error;
+mod fit;
 mod host;
 #[cfg(feature = "metrics")]
 pub mod metrics;

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fit;
 use crate::units::{Joules, Watts};
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
 use crate::workload::{Container, VirtualMachine, Workload, classify};
@@ -308,6 +309,7 @@ impl Accounts {
         self.vms
             .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
         self.ended.retain(|_, e| !old(e.touched));
+        fit::table(&mut self.processes);
     }
 
     /// What waits in entries that a rendered snapshot has shown at 0 becomes visible.

@@ -7,7 +7,7 @@ use kepler_core::Host;
 
 /// Modules by floor, lowest first. A submodule is named where it stands on another floor than its parent.
 const FLOORS: [&[&str]; 7] = [
-    &["units", "error"],
+    &["units", "error", "fit"],
     &["host", "counter", "note", "process", "provenance"],
     &["energy", "usage", "workload", "model"],
     &["modeled", "model::train"],

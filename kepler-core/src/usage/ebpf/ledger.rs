@@ -8,6 +8,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fit;
 use crate::units::duration_ns;
 use crate::usage::identity::Identity;
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage, UnnamedUsage, Usage, UsageStats};
@@ -181,6 +182,8 @@ impl Ledger {
         } else if self.overflow.is_open() {
             self.settle_overflow(&groups, names, usage);
         }
+        fit::table(&mut groups);
+        fit::list(&mut usage.processes);
         self.groups = groups;
         self.first_ns.get_or_insert(self.now_ns);
         self.last_ns = Some(self.now_ns);

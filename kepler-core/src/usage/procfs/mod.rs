@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fit;
 use crate::host::Host;
 use crate::note::Note;
 use crate::units::{CLOCK_TICK_NS, duration_ns};
@@ -200,6 +201,7 @@ impl Procfs {
             }
             known.seen == pass
         });
+        fit::table(&mut self.known);
         let (stats, hidden, ids) = (&mut self.stats, self.hidden, &self.cgroups);
         self.children.settle(|cgroup, ticks| {
             // A child that was hidden may have lived for years.
