@@ -58,6 +58,12 @@ impl Inventory {
         Ok(good)
     }
 
+    /// Where a model is that is there as it is expected.
+    pub(super) fn there(&self, expected: &Expected) -> Option<PathBuf> {
+        let good = self.has(expected).unwrap_or(false);
+        good.then(|| self.path_of(expected)).flatten()
+    }
+
     /// Fetches a model, whatever is there of it.
     ///
     /// # Errors

@@ -4,13 +4,14 @@
 //! threads that may.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::check::{Deeds, Report, Visit, Wanted, visit};
+use super::check::{Deeds, Report, Wanted, visit};
 use super::inventory::{Inventory, Local};
 use super::jobs::{Jobs, State};
 use super::manifest::Manifest;
@@ -25,6 +26,9 @@ pub(crate) trait Serving: Send + Sync {
     /// Why not; then what was served is served still.
     fn reload(&self, name: &str, path: &Path) -> Result<(), String>;
 
+    /// Hears of the report of a check.
+    fn reported(&self, report: &Report);
+
     /// Has a model of a pipeline predict something, and tells what.
     ///
     /// # Errors
@@ -37,7 +41,7 @@ pub(crate) struct Manager {
     manifest: Manifest,
     inventory: Inventory,
     serving: Box<dyn Serving>,
-    usage: Usage,
+    usage: Arc<Usage>,
     jobs: Jobs,
     report: Mutex<Option<Report>>,
     /// Without one nobody may pull or reset.
@@ -97,7 +101,7 @@ impl Manager {
         manifest: Manifest,
         fetcher: Fetcher,
         serving: Box<dyn Serving>,
-        usage: Usage,
+        usage: Arc<Usage>,
         admin_token: Option<String>,
     ) -> Self {
         Self {
@@ -111,13 +115,8 @@ impl Manager {
         }
     }
 
-    /// Where models' use is counted.
-    pub(crate) fn usage(&self) -> &Usage {
-        &self.usage
-    }
-
     /// The last report of a check, from inside or outside.
-    pub(crate) fn report(&self) -> Option<Report> {
+    fn report(&self) -> Option<Report> {
         self.report
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -126,7 +125,7 @@ impl Manager {
 
     /// What is to be sent to a request; none for a path that is not the manager's.
     pub(crate) fn answer(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         method: &str,
         path: &str,
         authorization: Option<&str>,
@@ -194,9 +193,10 @@ impl Manager {
     pub(super) fn pull(&self, name: &str) -> Result<(), String> {
         let expected = self.manifest.model(name)?;
         let counter = self.usage.model(name);
-        let pulled = self
-            .inventory
-            .fetch(expected)
+        // What another request fetched in the meantime need not come again.
+        let there = self.inventory.there(expected);
+        let pulled = there
+            .map_or_else(|| self.inventory.fetch(expected), Ok)
             .and_then(|path| self.serving.reload(name, &path));
         let event = if pulled.is_ok() {
             Event::Pull
@@ -236,7 +236,7 @@ impl Manager {
         json!({"models": models})
     }
 
-    fn pull_by_name(self: &std::sync::Arc<Self>, body: &[u8]) -> Answer {
+    fn pull_by_name(self: &Arc<Self>, body: &[u8]) -> Answer {
         let name = match name_in(body) {
             Ok(name) => name,
             Err(refusal) => return refusal,
@@ -275,6 +275,7 @@ impl Manager {
     }
 
     fn keep(&self, report: Report) {
+        self.serving.reported(&report);
         *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
     }
 
@@ -356,21 +357,16 @@ pub(crate) fn check_each(
     manager: &Manager,
     interval: Duration,
     deeds: Deeds,
-    stop: &std::sync::mpsc::Receiver<()>,
+    stop: &Receiver<()>,
     mut tell: impl FnMut(&Report),
 ) {
     let mut next = Instant::now();
     loop {
         let wait = next.saturating_duration_since(Instant::now());
-        if stop.recv_timeout(wait) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
             return;
         }
         tell(&manager.check(deeds));
         next = Instant::now() + interval;
     }
-}
-
-/// The visit of a report that is of this server, for its metrics.
-pub(crate) fn visit_here(report: &Report) -> Option<&Visit> {
-    report.replicas.first()
 }

@@ -2,13 +2,9 @@
 
 pub(crate) mod check;
 pub(crate) mod client;
-#[allow(dead_code, reason = "the server's routes come to use it")]
 mod inventory;
-#[allow(dead_code, reason = "the server's routes come to use it")]
 mod jobs;
-#[allow(dead_code, reason = "the server's routes come to use it")]
 pub(crate) mod manager;
 pub(crate) mod manifest;
 pub(crate) mod pull;
-#[allow(dead_code, reason = "the server's routes come to use it")]
 pub(crate) mod usage;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::manage::check::Report;
 use kepler_core::Host;
 use kepler_core::metrics::Own;
 use kepler_core::protocol::{Catalog, ModelId};
@@ -32,6 +33,8 @@ pub(super) struct Meters {
     inference: Family<Model, Counter<f64, AtomicU64>>,
     errors: Family<Error, Counter>,
     loaded: Family<Pipeline, Gauge>,
+    healthy: Family<Checked, Gauge>,
+    checked: Family<Checked, Gauge>,
     /// The models that have series of their own.
     named: Mutex<BTreeSet<String>>,
 }
@@ -72,6 +75,11 @@ struct Pipeline {
     pipeline: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Checked {
+    kind: String,
+}
+
 impl Meters {
     pub(super) fn new(host: Host) -> Self {
         let mut whole = Registry::default();
@@ -82,6 +90,8 @@ impl Meters {
         let inference = Family::default();
         let errors = Family::default();
         let loaded = Family::default();
+        let healthy = Family::default();
+        let checked = Family::default();
         registry.register_with_unit(
             "request_duration",
             "Time from a request's head to its answer's head",
@@ -97,6 +107,17 @@ impl Meters {
         );
         registry.register("errors", "Requests not met", errors.clone());
         registry.register("models", "Models that are served", loaded.clone());
+        registry.register(
+            "check_healthy",
+            "Whether the last check that was reported found all that is expected",
+            healthy.clone(),
+        );
+        registry.register_with_unit(
+            "check_timestamp",
+            "When the last check was reported, since the epoch",
+            Unit::Seconds,
+            checked.clone(),
+        );
         let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let start = start.unwrap_or_default().as_secs_f64();
         whole.register_collector(Box::new(Process { host, start }));
@@ -107,6 +128,8 @@ impl Meters {
             inference,
             errors,
             loaded,
+            healthy,
+            checked,
             named: Mutex::default(),
         }
     }
@@ -167,6 +190,24 @@ impl Meters {
             let pipeline = pipeline.to_owned();
             self.loaded.get_or_create(&Pipeline { pipeline }).set(count);
         }
+    }
+
+    /// Notes the report of a check.
+    pub(super) fn reported(&self, report: &Report) {
+        // Reports come from outside: no label is made of what they say.
+        let kind = match report.kind.as_str() {
+            "ollama" => "ollama",
+            _ => "kepler",
+        };
+        let kind = Checked {
+            kind: kind.to_owned(),
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+        self.healthy
+            .get_or_create(&kind)
+            .set(i64::from(report.healthy));
+        self.checked.get_or_create(&kind).set(now);
     }
 
     /// A model's label: its own for the first ones.

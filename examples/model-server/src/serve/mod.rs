@@ -2,6 +2,8 @@
 
 mod estimator;
 mod list;
+mod managed;
+mod managing;
 mod meters;
 mod models;
 mod page;
@@ -19,6 +21,7 @@ use kepler_core::protocol::Rules;
 use kepler_core::{Host, MachineSpec};
 use kepler_service::{Limits, Server, WebArgs, log, stop_signal};
 
+use managing::Managing;
 use settings::Settings;
 use site::Site;
 
@@ -40,6 +43,8 @@ pub(crate) struct Serve {
     /// Take node_type 0 at its word; the Go exporter sends it with its machine when it means that it does not know
     #[arg(long)]
     compat_node_type: bool,
+    #[command(flatten)]
+    managing: Managing,
     /// A folder with one file a setting, in the older server's names
     #[arg(
         short = 'c',
@@ -78,7 +83,12 @@ pub(crate) fn run(serve: &Serve) -> Result<ExitCode, String> {
         strict: serve.strict,
         compat_node_type: serve.compat_node_type,
     };
-    let site = Arc::new(Site::new(models::open(&wanted)?, rules, machine, host));
+    let prepared = serve.managing.prepare(&wanted)?;
+    let usage = Arc::clone(&prepared.usage);
+    let catalog = models::open(&prepared.places)?;
+    let site = Site::new(catalog, rules, machine, host, Arc::clone(&usage));
+    let site = Arc::new(site);
+    let (manager, checks) = serve.managing.start(prepared, Arc::clone(&site))?;
     give_back_memory();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -88,12 +98,15 @@ pub(crate) fn run(serve: &Serve) -> Result<ExitCode, String> {
         if let Some(socket) = socket {
             estimator::start(socket, Arc::clone(&site))?;
         }
-        let service = TowerToHyperService::new(routes::router(site));
+        let service = TowerToHyperService::new(routes::router(site, &manager));
         let stop = stop_signal().map_err(|e| e.to_string())?;
         server.run(service, stop).await.map_err(|e| e.to_string())
     });
     // What still predicts is not waited for.
     runtime.shutdown_background();
+    drop(checks);
+    // What was counted last is written.
+    usage.close();
     served.map(|()| ExitCode::SUCCESS)
 }
 

@@ -15,15 +15,16 @@ use kepler_core::protocol::{BestQuery, EstimateQuery, ModelAnswer, ModelQuery, R
 use super::meters::Use;
 use super::reply::{Form, json, json_text};
 use super::site::Site;
-use super::{list, page};
+use super::{list, managed, page};
+use crate::manage::manager::Manager;
 
 type Shared = State<Arc<Site>>;
 
 /// Every route of the server.
-pub(super) fn router(site: Arc<Site>) -> Router {
+pub(super) fn router(site: Arc<Site>, manager: &Arc<Manager>) -> Router {
     let reading = |routes| with_methods(routes, "GET, HEAD, OPTIONS");
     let writing = |routes| with_methods(routes, "POST, OPTIONS");
-    Router::new()
+    managed::routes(manager)
         .route("/", reading(get(page::index)))
         .route("/page.js", reading(get(page::script)))
         .route("/page.css", reading(get(page::style)))

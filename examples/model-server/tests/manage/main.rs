@@ -5,6 +5,7 @@
 mod check;
 mod jobs;
 mod pull;
+mod server;
 mod standin;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ fn program() -> Command {
         "PROM_SERVER",
         "REPORT_STATUS",
         "TEST_INFERENCE",
+        "STATE_DIRECTORY",
+        "USAGE_STORE",
     ] {
         command.env_remove(name);
     }

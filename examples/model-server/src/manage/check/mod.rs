@@ -40,13 +40,13 @@ pub(crate) struct Check {
     port: Option<String>,
     /// Have missing models fetched
     #[arg(long, value_name = "BOOL", env = "AUTO_PULL", default_value = "true", value_parser = yes, num_args = 0..=1, default_missing_value = "true")]
-    auto_pull: Switch,
+    auto_pull: bool,
     /// Have one model predict something
     #[arg(long, value_name = "BOOL", env = "TEST_INFERENCE", default_value = "false", value_parser = no, num_args = 0..=1, default_missing_value = "true")]
-    test_inference: Switch,
+    test_inference: bool,
     /// Post the result to the manager
     #[arg(long, value_name = "BOOL", env = "REPORT_STATUS", default_value = "false", value_parser = no, num_args = 0..=1, default_missing_value = "true")]
-    report_status: Switch,
+    report_status: bool,
     /// The token that a model server asks for before it fetches
     #[arg(
         long,
@@ -74,15 +74,12 @@ enum Kind {
     Ollama,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Switch(bool);
-
 /// Checks, fetches, tries, reports. Exit code 0 where all is as expected in the end, 1 where it is not.
 pub(crate) fn run(check: &Check) -> Result<ExitCode, String> {
     let report = check.report()?;
     say(&report, check.json)?;
     let mut healthy = report.healthy;
-    if check.report_status.0
+    if check.report_status
         && let Err(error) = check.post(&report)
     {
         complain(&format!("the report was not taken: {error}"));
@@ -99,8 +96,8 @@ impl Check {
     fn report(&self) -> Result<Report, String> {
         let url = self.url()?;
         let deeds = Deeds {
-            pull: self.auto_pull.0,
-            infer: self.test_inference.0,
+            pull: self.auto_pull,
+            infer: self.test_inference,
         };
         let mut visits = Vec::new();
         let reachable = address::addresses(&url).and_then(|all| Ok((all, self.expected()?)));
@@ -251,22 +248,22 @@ impl From<super::manifest::Expected> for Wanted {
 }
 
 /// A switch that is on where nothing is said.
-fn yes(text: &str) -> Result<Switch, String> {
+pub(crate) fn yes(text: &str) -> Result<bool, String> {
     switch(text, true)
 }
 
 /// A switch that is off where nothing is said.
-fn no(text: &str) -> Result<Switch, String> {
+pub(crate) fn no(text: &str) -> Result<bool, String> {
     switch(text, false)
 }
 
-fn switch(text: &str, usual: bool) -> Result<Switch, String> {
-    Ok(Switch(match text.trim().to_ascii_lowercase().as_str() {
+fn switch(text: &str, usual: bool) -> Result<bool, String> {
+    Ok(match text.trim().to_ascii_lowercase().as_str() {
         "" => usual,
         "true" | "1" | "yes" | "on" => true,
         "false" | "0" | "no" | "off" => false,
         _ => return Err("expected true or false".to_owned()),
-    }))
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "what the command is for")]

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub(crate) struct Usage {
     state: Arc<Mutex<State>>,
     place: Place,
     shared: bool,
-    writer: Option<(SyncSender<Order>, JoinHandle<()>)>,
+    writer: Mutex<Option<(SyncSender<Order>, JoinHandle<()>)>>,
 }
 
 /// The counters by model. Names are few: only models that exist are counted.
@@ -118,7 +118,7 @@ impl Usage {
             state,
             place,
             shared,
-            writer,
+            writer: Mutex::new(writer),
         })
     }
 
@@ -138,11 +138,6 @@ impl Usage {
             return Arc::default();
         }
         write.entry(name.to_owned()).or_default().clone()
-    }
-
-    /// What this process counted since it started, by model.
-    pub(crate) fn of_this_process(&self) -> Totals {
-        grown(&self.counters, &HashMap::new())
     }
 
     /// What is kept, and what is on its way there.
@@ -175,8 +170,8 @@ impl Usage {
     /// # Errors
     /// Why the store could not forget; then nothing was forgotten.
     pub(crate) fn reset(&self) -> Result<(), String> {
-        if self.writer.is_some() {
-            return self.order(Order::Reset, PATIENCE);
+        if let Some(done) = self.order(Order::Reset, PATIENCE) {
+            return done;
         }
         lock(&self.state).forget(&self.counters);
         Ok(())
@@ -199,41 +194,55 @@ impl Usage {
                 "more than {MODELS} models, or a name of more than {NAME_BYTES} bytes"
             ));
         }
-        if self.writer.is_some() {
-            figures::add_all(&mut lock(&self.state).imported, &models);
-            let _ = self.order(Order::Sync, PATIENCE);
-        } else {
-            figures::add_all(&mut lock(&self.state).held, &models);
-        }
+        // Where nothing is kept, they wait for ever, and are shown.
+        figures::add_all(&mut lock(&self.state).imported, &models);
+        let _ = self.order(Order::Sync, PATIENCE);
         Ok(models.len())
     }
 
-    /// Has the thread do something, and waits for it.
+    /// Writes what is not written yet, and ends the thread; a store that does not answer is not waited for longer than a
+    /// stop allows. What is counted later is shown, not kept. Blocks.
+    pub(crate) fn close(&self) {
+        if let Some((orders, thread)) = self.writer().take() {
+            // The end of the orders is the order to write for the last time.
+            drop(orders);
+            let begun = Instant::now();
+            while !thread.is_finished() && begun.elapsed() < LAST_WRITE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// Has the thread do something, and waits for it; none where there is no thread.
     fn order(
         &self,
         order: fn(SyncSender<Result<(), String>>) -> Order,
         patience: Duration,
-    ) -> Result<(), String> {
+    ) -> Option<Result<(), String>> {
         let busy = || "the store of usage figures does not answer in time".to_owned();
-        let Some((orders, _)) = &self.writer else {
-            return Ok(());
-        };
+        let orders = self.writer().as_ref().map(|(orders, _)| orders.clone())?;
         let (reply, answer): (_, Receiver<_>) = sync_channel(1);
-        orders.try_send(order(reply)).map_err(|_full| busy())?;
-        answer.recv_timeout(patience).map_err(|_late| busy())?
+        if orders.try_send(order(reply)).is_err() {
+            return Some(Err(busy()));
+        }
+        drop(orders);
+        let answer = answer.recv_timeout(patience);
+        Some(answer.unwrap_or_else(|_late| Err(busy())))
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<(SyncSender<Order>, JoinHandle<()>)>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// How long the last write may take, before a program ends.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 /// How long a reset or an import may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Drop for Usage {
     fn drop(&mut self) {
-        if let Some((orders, thread)) = self.writer.take() {
-            // The end of the orders is the order to write for the last time.
-            drop(orders);
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
 

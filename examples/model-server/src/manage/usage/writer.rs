@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use kepler_service::log;
+
 use super::figures::add_all;
 use super::store::{Batch, Held, Store};
 use super::{Counters, State, grown, lock};
@@ -158,11 +160,10 @@ impl Writer {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the program's log")]
 fn tell(error: Option<&String>) {
     match error {
-        Some(error) => eprintln!("usage figures wait to be written: {error}"),
-        None => eprintln!("usage figures are written again"),
+        Some(error) => log::warn(&format!("usage figures wait to be written: {error}")),
+        None => log::info("usage figures are written again"),
     }
 }
 

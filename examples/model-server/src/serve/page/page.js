@@ -67,6 +67,15 @@ const choose = async (model, row) => {
   byId('legend').textContent = `All inputs together: ${inputs.join(', ')}${sure}.`;
 };
 
+const health = async () => {
+  const { health: report } = await get('usage');
+  if (!report) return;
+  const missing = report.replicas.flatMap((replica) => replica.missing.filter((name) => !replica.pulled.includes(name)));
+  const state = report.healthy ? 'healthy' : 'not healthy';
+  const rest = missing.length ? `; missing: ${missing.join(', ')}` : '';
+  byId('health').textContent = `${report.server} was ${state} at ${report.checked}${rest}`;
+};
+
 const make = (name, attributes, text) => {
   const element = document.createElementNS('http://www.w3.org/2000/svg', name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -106,3 +115,4 @@ byId('filter').onsubmit = (event) => event.preventDefault();
 byId('back').onclick = () => { offset = Math.max(0, offset - LIMIT); list().catch(tell); };
 byId('on').onclick = () => { offset += LIMIT; list().catch(tell); };
 list().catch(tell);
+health().catch(tell);
