@@ -218,8 +218,19 @@ fn metrics_are_told_in_a_form_that_promtool_takes() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // promtool reads the older text format: the same lines without the end mark.
-    let older = text.replace("# EOF\n", "");
+    // promtool reads the older text format: without the end mark, and with counters named as their samples are.
+    let mut older = text.replace("# EOF\n", "");
+    for line in text.lines().filter_map(|l| l.strip_prefix("# TYPE ")) {
+        if let Some(name) = line.strip_suffix(" counter") {
+            for word in ["HELP", "TYPE"] {
+                let (om, old) = (
+                    format!("# {word} {name} "),
+                    format!("# {word} {name}_total "),
+                );
+                older = older.replace(&om, &old);
+            }
+        }
+    }
     let mut stdin = promtool.stdin.take().unwrap();
     stdin.write_all(older.as_bytes()).unwrap();
     drop(stdin);
