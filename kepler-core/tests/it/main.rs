@@ -20,6 +20,7 @@ mod ebpf_object;
 #[cfg(feature = "ebpf")]
 mod ebpf_short_lives;
 mod floors;
+mod fold;
 mod hwmon;
 mod machine;
 mod machine_copy;

@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod harden;
 mod program;
 mod settings;
 mod sinks;
