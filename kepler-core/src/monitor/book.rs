@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::energy::{Domain, EnergySource, Reading, Zone};
-use crate::host::Host;
 use crate::modeled::Modeled;
 use crate::provenance::Provenance;
 use crate::units::Joules;
@@ -17,7 +16,11 @@ pub(super) struct Book {
     zones: Vec<ZoneTotal>,
     domains: Vec<Domain>,
     readings: Vec<Reading>,
+    clock: Clock,
 }
+
+/// Tells the time since boot.
+pub(super) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// A source and, for each of its zones, where it stands in the book.
 struct Source {
@@ -117,7 +120,7 @@ impl Meter {
 }
 
 impl Book {
-    pub(super) fn new(meters: Vec<Meter>) -> Self {
+    pub(super) fn new(meters: Vec<Meter>, clock: Clock) -> Self {
         let mut domains: Vec<Domain> = Vec::new();
         // (source, zone of the source, the zone): those of a domain that no earlier source has.
         let mut chosen: Vec<(usize, usize, Zone)> = Vec::new();
@@ -162,7 +165,13 @@ impl Book {
             zones,
             domains,
             readings: Vec::new(),
+            clock,
         }
+    }
+
+    /// The time since boot.
+    pub(super) fn now(&self) -> Duration {
+        (self.clock)()
     }
 
     /// Whether all figures come from a model.
@@ -194,7 +203,7 @@ impl Book {
     /// Reads every zone and books what came.
     pub(super) fn read(&mut self) {
         for source in &mut self.sources {
-            let now = Host::since_boot();
+            let now = (self.clock)();
             source.meter.read(now, &mut self.readings);
             let meter = source.meter.source();
             for (z, reading) in self.readings.drain(..).enumerate() {

@@ -17,7 +17,7 @@ use crate::usage::{
 
 use super::Monitor;
 use super::accounts::{Accounts, Keep};
-use super::book::{Book, Meter, ModeledMeter};
+use super::book::{Book, Clock, Meter, ModeledMeter};
 use super::measure::EnergyMeter;
 use super::snapshot::Sources;
 use super::zones::Zones;
@@ -46,6 +46,7 @@ pub struct MonitorBuilder {
     retention: Duration,
     ended_limit: usize,
     ended_least: Joules,
+    clock: Clock,
 }
 
 const RETENTION: Duration = Duration::from_secs(600);
@@ -62,6 +63,7 @@ impl Default for MonitorBuilder {
             retention: RETENTION,
             ended_limit: ENDED_LIMIT,
             ended_least: Joules::ZERO,
+            clock: Arc::new(Host::since_boot),
         }
     }
 }
@@ -138,6 +140,13 @@ impl MonitorBuilder {
         self
     }
 
+    /// What tells the time since boot; the kernel by default. For tests that let a day pass in a minute.
+    #[must_use]
+    pub fn clock(mut self, since_boot: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(since_boot);
+        self
+    }
+
     /// Opens the sources.
     ///
     /// # Errors
@@ -190,7 +199,7 @@ impl MonitorBuilder {
         let meters = self.open_meters(&mut notes)?;
         let mut node = NodeUsage::default();
         NodeReader::open(&self.host)?.read(Host::since_boot(), &mut node)?;
-        let mut book = Book::new(meters);
+        let mut book = Book::new(meters, self.clock.clone());
         book.read();
         Ok(EnergyMeter::new(book, self.host.clone(), node.cpus, notes))
     }

@@ -1,7 +1,8 @@
 //! Snapshots with a bounded number of workloads: those that used most, and the others together.
 //!
 //! What a workload uses while it has no entry of its own is booked to the others for good, and is left out of its entry
-//! when it gets one. So every entry only grows, and all entries together are what was used, whichever workloads have one.
+//! when it gets one. So every entry only grows, also over a time in which it is not shown, and the growths of all entries
+//! are the growth of all workloads, whichever have one.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -128,7 +128,7 @@ impl EnergyMeter {
         let energy = self.read();
         // The clocks last: what reading the meters cost is not the block's.
         let cpu = self.cpu_time(&scope)?;
-        let start = Host::since_boot();
+        let start = self.now();
         Ok(Window {
             scope,
             start,
@@ -150,7 +150,7 @@ impl EnergyMeter {
             ));
         }
         let cpu = self.cpu_time(&window.scope)?.saturating_sub(window.cpu);
-        let duration = Host::since_boot().saturating_sub(window.start);
+        let duration = self.now().saturating_sub(window.start);
         self.same_process()?;
         let now = self.read();
         Ok(self.measurement(&window.energy, &now, duration, cpu))
@@ -183,7 +183,7 @@ impl EnergyMeter {
     pub fn measure_command(&self, command: &mut Command) -> Result<(ExitStatus, Measurement)> {
         self.same_process()?;
         let before = self.read();
-        let start = Host::since_boot();
+        let start = self.now();
         let call = format!("running {}", command.get_program().display());
         let failed = |source| Error::Kernel {
             call: call.clone(),
@@ -192,9 +192,13 @@ impl EnergyMeter {
         };
         let child = command.spawn().map_err(failed)?;
         let (status, cpu) = super::child::wait(&child).map_err(failed)?;
-        let duration = Host::since_boot().saturating_sub(start);
+        let duration = self.now().saturating_sub(start);
         let now = self.read();
         Ok((status, self.measurement(&before, &now, duration, cpu)))
+    }
+
+    fn now(&self) -> Duration {
+        self.with_book(|book| book.now())
     }
 
     fn same_process(&self) -> Result<()> {
@@ -207,7 +211,7 @@ impl EnergyMeter {
 
     fn read(&self) -> Look {
         self.with_book(|book| {
-            let at = Host::since_boot();
+            let at = book.now();
             book.read();
             let mut totals = vec![Joules::ZERO; book.domains().len()];
             for zone in book.zones() {

@@ -122,7 +122,7 @@ impl Monitor {
             return Err(Error::Forked("monitor"));
         }
         let (wall, cpu) = (Instant::now(), Host::thread_cpu_time());
-        let now = Host::since_boot();
+        let now = self.meter.with_book(|book| book.now());
         self.usage_source.sample(now, &mut self.usage)?;
         // Right behind the usage, so that both speak of the same interval.
         let (zones, busy_ratio) = (&mut self.zones, self.usage.node.busy_ratio());

@@ -10,10 +10,13 @@ use kepler_core::usage::{NodeUsage, Scripted, Usage};
 
 use crate::attribution::{process, ran};
 
-/// Sum of CPU time in nanoseconds and of joules over all entries, and each entry's CPU time by name and id.
-fn totals(snapshot: &Snapshot) -> (u64, f64, HashMap<String, u64>) {
+/// Sum of CPU time in nanoseconds and of joules over all entries, and each entry's by name and id.
+fn totals(snapshot: &Snapshot) -> (u64, f64, HashMap<String, (u64, f64)>) {
     let ranked = snapshot.ranked(WorkloadKind::Process);
-    let each = ranked.iter().map(|w| (format!("{} {}", w.name, w.id), w.usage.counters.cpu_ns));
+    let each = ranked.iter().map(|w| {
+        let used = (w.usage.counters.cpu_ns, w.usage.energy[0].joules.0);
+        (format!("{} {}", w.name, w.id), used)
+    });
     let cpu = ranked.iter().map(|w| w.usage.counters.cpu_ns).sum();
     let joules = ranked.iter().map(|w| w.usage.energy[0].joules.0).sum();
     (cpu, joules, each.collect())
@@ -21,14 +24,28 @@ fn totals(snapshot: &Snapshot) -> (u64, f64, HashMap<String, u64>) {
 
 #[test]
 fn entries_only_grow_and_are_all_that_was_used_whoever_is_largest() {
-    let processes: Vec<_> = (1..=20_u32).map(|pid| process(pid, &format!("p{pid}"), None)).collect();
+    let processes: Vec<_> = (1..=20_u32)
+        .map(|pid| process(pid, &format!("p{pid}"), None))
+        .collect();
     let mut turn = 0;
     let script = Scripted::new(move |_, usage: &mut Usage| {
         turn += 1;
         // Each in its turn works ten times as hard as before and overtakes the others.
-        let work = |pid: usize| 1_000_000 * u64::from(turn > 1) * if pid == turn % 20 { 10 * turn as u64 } else { 1 };
+        let work = |pid: usize| {
+            1_000_000
+                * u64::from(turn > 1)
+                * if pid == turn % 20 {
+                    10 * turn as u64
+                } else {
+                    1
+                }
+        };
         *usage = Usage {
-            processes: processes.iter().enumerate().map(|(i, p)| ran(p, work(i))).collect(),
+            processes: processes
+                .iter()
+                .enumerate()
+                .map(|(i, p)| ran(p, work(i)))
+                .collect(),
             node: NodeUsage {
                 cpus: 4,
                 interval: Duration::from_secs(1),
@@ -41,30 +58,38 @@ fn entries_only_grow_and_are_all_that_was_used_whoever_is_largest() {
         Ok(())
     });
     let mut monitor = Monitor::builder()
-        .energy(vec![Box::new(Meter::constant(&[(Domain::Package, Watts(20.0))]))])
+        .energy(vec![Box::new(Meter::constant(&[(
+            Domain::Package,
+            Watts(20.0),
+        )]))])
         .usage(UsageChoice::Source(Box::new(script)))
         .build()
         .unwrap();
     let mut fold = Fold::to(3);
-    let mut before: HashMap<String, u64> = HashMap::new();
+    let mut before: HashMap<String, (u64, f64)> = HashMap::new();
     let mut seen = std::collections::HashSet::new();
     for _ in 0..60 {
         std::thread::sleep(Duration::from_millis(1));
         let snapshot = monitor.sample().unwrap();
         let (cpu, joules, _) = totals(&snapshot);
-        let folded = fold.apply(snapshot);
-        let (folded_cpu, folded_joules, each) = totals(&folded);
-        assert_eq!(folded_cpu, cpu, "nothing is lost and nothing told twice");
-        assert!((folded_joules - joules).abs() <= 1e-9 * joules, "{folded_joules} of {joules}");
+        let (_, _, each) = totals(&fold.apply(snapshot));
         assert!(each.len() <= 4 && each.contains_key("(other) "), "{each:?}");
-        for (entry, now) in &each {
-            let earlier = before.get(entry).copied().unwrap_or(0);
+        for (entry, (now, _)) in &each {
+            let (earlier, _) = before.get(entry).copied().unwrap_or_default();
             assert!(*now >= earlier, "{entry} fell from {earlier} to {now}");
         }
-        seen.extend(each.keys().cloned());
-        before.extend(each);
+        // What each entry had when it was last shown, whether it is now or not.
+        before.extend(each.clone());
+        let all: u64 = before.values().map(|(cpu, _)| cpu).sum();
+        assert_eq!(all, cpu, "nothing is lost and nothing told twice");
+        let all: f64 = before.values().map(|(_, joules)| joules).sum();
+        assert!((all - joules).abs() <= 1e-9 * joules, "{all} of {joules}");
+        seen.extend(each.into_keys());
     }
-    assert!(seen.len() > 10, "the largest were always the same: {seen:?}");
+    assert!(
+        seen.len() > 10,
+        "the largest were always the same: {seen:?}"
+    );
 }
 
 #[test]
@@ -76,7 +101,9 @@ fn few_workloads_are_left_as_they_are() {
     });
     let mut monitor = Monitor::builder()
         .energy(Vec::new())
-        .usage(UsageChoice::Source(Box::new(Scripted::frames(frames.collect::<Vec<_>>()))))
+        .usage(UsageChoice::Source(Box::new(Scripted::frames(
+            frames.collect::<Vec<_>>(),
+        ))))
         .build()
         .unwrap();
     let mut fold = Fold::to(10);

@@ -13,7 +13,11 @@ fn threads(pid: u32) -> Vec<(String, String)> {
         (name, status)
     };
     let host = kepler_core::Host::default();
-    host.names(&folder).unwrap().into_iter().map(status).collect()
+    host.names(&folder)
+        .unwrap()
+        .into_iter()
+        .map(status)
+        .collect()
 }
 
 fn field(status: &str, name: &str) -> String {
@@ -25,7 +29,10 @@ fn field(status: &str, name: &str) -> String {
 const NEEDED: u64 = 1 << 2 | 1 << 19 | 1 << 38 | 1 << 39;
 
 fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.starts_with(b"0\n"))
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|out| out.stdout.starts_with(b"0\n"))
 }
 
 #[test]
@@ -40,7 +47,10 @@ fn a_hardened_exporter_keeps_only_what_reading_needs_and_works() {
         assert_eq!(field(&status, "NoNewPrivs:"), "1", "{name}");
         assert_eq!(field(&status, "Seccomp:"), "2", "{name}");
     }
-    assert!(kept <= 1, "{kept} threads have capabilities; the one that samples is enough");
+    assert!(
+        kept <= 1,
+        "{kept} threads have capabilities; the one that samples is enough"
+    );
     assert_eq!(running.stop(), 0);
 }
 
@@ -54,12 +64,18 @@ fn nobody_with_four_capabilities_reads_by_ebpf() {
     let caps = "-all,+cap_38,+cap_39,+dac_read_search,+sys_ptrace";
     let mut program = Command::new("setpriv");
     program.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    program.args([format!("--inh-caps={caps}"), format!("--ambient-caps={caps}"), format!("--bounding-set={caps}")]);
+    program.args([
+        format!("--inh-caps={caps}"),
+        format!("--ambient-caps={caps}"),
+        format!("--bounding-set={caps}"),
+    ]);
     // The build folder need not be open to others, so the program is put where it is.
     let folder = crate::program::Folder::new("nobody");
     let path = folder.path().join("kepler-exporter");
     std::fs::copy(env!("CARGO_BIN_EXE_kepler-exporter"), &path).unwrap();
-    program.arg(&path).args(["--harden", "--monitor.interval=200ms"]);
+    program
+        .arg(&path)
+        .args(["--harden", "--monitor.interval=200ms"]);
     let mut running = Running::of(&mut program);
     running.says("usage by ebpf");
     // Another user's processes, with the paths of their programs.
@@ -68,7 +84,11 @@ fn nobody_with_four_capabilities_reads_by_ebpf() {
     let line = page.lines().find(|l| l.contains(&test)).unwrap();
     assert!(!line.contains("exe=\"\""), "{line}");
     for (name, status) in threads(running.pid()) {
-        assert_eq!(field(&status, "Uid:").split('\t').next(), Some("65534"), "{name}");
+        assert_eq!(
+            field(&status, "Uid:").split('\t').next(),
+            Some("65534"),
+            "{name}"
+        );
     }
     assert_eq!(running.stop(), 0);
 }

@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod dashboards;
 mod harden;
 mod program;
 mod settings;

@@ -140,10 +140,20 @@ impl Drop for Running {
 }
 
 /// Whether `done` comes true within a time that a busy machine needs.
-pub(crate) fn eventually(mut done: impl FnMut() -> bool) -> bool {
+pub(crate) fn eventually(done: impl FnMut() -> bool) -> bool {
+    within(Duration::from_secs(60), done)
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Whether `done` comes true within `time`.
+pub(crate) fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !done() {
-        if start.elapsed() > Duration::from_secs(60) {
+        if start.elapsed() > time {
             return false;
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use crate::program::{Folder, Running, command, eventually, text};
+use crate::program::{Folder, Running, command, eventually, free_port, text};
 
 #[test]
 fn a_textfile_is_whole_at_any_time_and_passes_promtool() {
@@ -110,14 +110,6 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 #[test]
