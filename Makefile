@@ -43,13 +43,13 @@ test-node: $(NODE) ## the Node package: declarations, types, tests
 lint: $(PYTEST) $(NODE) ## formats, clippy, ruff, biome, spelling
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	$(BIN)/ruff format --check kepler-py && $(BIN)/ruff check kepler-py
+	$(BIN)/ruff format --check kepler-py examples && $(BIN)/ruff check kepler-py examples
 	cd kepler-node && npx biome ci --colors=off --error-on-warnings
 	$(BIN)/typos
 
 fmt: $(PYTEST) $(NODE) ## write the formats that lint asks for
 	cargo fmt --all
-	$(BIN)/ruff format kepler-py && $(BIN)/ruff check --fix kepler-py
+	$(BIN)/ruff format kepler-py examples && $(BIN)/ruff check --fix kepler-py examples
 	cd kepler-node && npx biome check --write
 
 doc: ## the reference of the core, in target/doc
@@ -81,6 +81,10 @@ bpf-check: ## rebuild it elsewhere and compare
 test-kernels: ## boot Debian's 6.1 and 6.12 kernels under qemu and run the object there
 	$(MAKE) -C kepler-core/tests/kernels
 
+test-cluster: $(PYTEST) ## the exporter on a real Kubernetes of one node (root; builds it from Go modules once, some minutes)
+	cargo build --release -p kepler-exporter
+	cd examples/deploy/cluster && $(BIN)/python -m pytest -q -s
+
 wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
 	$(BIN)/maturin build --release --locked -m kepler-py/Cargo.toml -o dist
 
@@ -100,4 +104,4 @@ $(PYTEST): kepler-py/requirements.txt
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels wheels npm tools
+.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-cluster wheels npm tools

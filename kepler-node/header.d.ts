@@ -75,6 +75,8 @@ export interface Process extends Workload {
   readonly cgroup?: string
   /** The id of its container. */
   readonly container?: string
+  /** The uid of its pod. */
+  readonly pod?: string
   /** The id of the virtual machine that it is. */
   readonly vm?: string
   /** Its systemd unit. */
@@ -91,6 +93,16 @@ export interface Container extends Workload {
   readonly podUid?: string
   /** Its name, where something told it. */
   readonly name?: string
+}
+
+/** One pod: its containers, those that were restarted or ended included, and its processes outside of them. */
+export interface Pod extends Workload {
+  /** Its uid. */
+  readonly uid: string
+  /** Its name, where a pod list told it. */
+  readonly name?: string
+  /** Its namespace, where a pod list told it. */
+  readonly namespace?: string
 }
 
 /** One virtual machine. */
@@ -118,6 +130,8 @@ export interface Snapshot {
   readonly processes: Process[]
   /** Containers that live, and those that ended within the retention. */
   readonly containers: Container[]
+  /** Pods that live, and those that ended within the retention. */
+  readonly pods: Pod[]
   /** Virtual machines that live, and those that ended within the retention. */
   readonly vms: VirtualMachine[]
   /** Ended processes without an entry of their own. */

@@ -75,6 +75,8 @@ export interface Process extends Workload {
   readonly cgroup?: string
   /** The id of its container. */
   readonly container?: string
+  /** The uid of its pod. */
+  readonly pod?: string
   /** The id of the virtual machine that it is. */
   readonly vm?: string
   /** Its systemd unit. */
@@ -91,6 +93,16 @@ export interface Container extends Workload {
   readonly podUid?: string
   /** Its name, where something told it. */
   readonly name?: string
+}
+
+/** One pod: its containers, those that were restarted or ended included, and its processes outside of them. */
+export interface Pod extends Workload {
+  /** Its uid. */
+  readonly uid: string
+  /** Its name, where a pod list told it. */
+  readonly name?: string
+  /** Its namespace, where a pod list told it. */
+  readonly namespace?: string
 }
 
 /** One virtual machine. */
@@ -118,6 +130,8 @@ export interface Snapshot {
   readonly processes: Process[]
   /** Containers that live, and those that ended within the retention. */
   readonly containers: Container[]
+  /** Pods that live, and those that ended within the retention. */
+  readonly pods: Pod[]
   /** Virtual machines that live, and those that ended within the retention. */
   readonly vms: VirtualMachine[]
   /** Ended processes without an entry of their own. */
@@ -206,6 +220,11 @@ export declare class Monitor {
   sampleSync(): Snapshot
   /** Which sources are in use, and why not others. */
   get sources(): Sources
+  /**
+   * Tells who the pods on this machine are, by a pod list as JSON: what the kubelet answers at `/pods`, or the API server at
+   * `/api/v1/pods`. The next sample names them and their containers. Returns how many pods it names.
+   */
+  namePods(podList: string): number
   /** Measures blocks of code and commands with this monitor's meters, apart from its samples. */
   get meter(): EnergyMeter
 }
@@ -256,6 +275,10 @@ export declare class Snapshot {
   get node(): Node
   /** What could not be had in the last interval, a line each; empty when all was. */
   get complaints(): Array<string>
+  /** How energy is split into active and idle: `usage-ratio` or `fitted`. */
+  get idleSplit(): string
+  /** How idle energy is handed to workloads: `none`, `equal` or `usage`. */
+  get idleShare(): string
   /** Which sources are in use. */
   get sources(): Sources
   /** What taking the sample cost. */
@@ -306,6 +329,8 @@ export interface DomainEnergy {
   idleWatts?: number
   /** Active joules that no process was charged with, by cause. */
   residual: Record<string, number>
+  /** Idle joules that no process carries. */
+  idleResidual: number
   /** Where the figures come from. */
   provenance: Provenance
 }
@@ -414,6 +439,13 @@ export interface MonitorOptions {
   usage?: 'auto' | 'ebpf' | 'procfs'
   /** Counts wanted beyond CPU time, such as `page_cache_hits`. Their kernel hooks attach only then. */
   counters?: Array<string>
+  /**
+   * How energy is split into active and idle: by the busy share of the CPU time (`usage-ratio`, the default), or by the
+   * power without work that is `fitted` to power and load.
+   */
+  idle?: 'usage-ratio' | 'fitted'
+  /** How idle energy is handed to workloads: not at all (`none`, the default), `equal` to each, or by `usage`. */
+  idleShare?: 'none' | 'equal' | 'usage'
   /** Seconds that ended workloads keep their totals; 600 by default. */
   retention?: number
   /** How many ended processes keep an entry of their own, the largest first; 500 by default. */

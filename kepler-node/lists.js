@@ -75,10 +75,11 @@ const SEVERAL = ['joules', 'idleJoules', 'watts', 'counters']
 const USAGE = ['cpuSeconds', ...SEVERAL]
 const LISTS = {
   processes: Row.kind('Process', [
-    ...['pid', 'startSeconds', 'comm', 'exe', 'command', 'cgroup', 'container', 'vm', 'unit', 'state'],
+    ...['pid', 'startSeconds', 'comm', 'exe', 'command', 'cgroup', 'container', 'pod', 'vm', 'unit', 'state'],
     ...USAGE,
   ]),
   containers: Row.kind('Container', ['id', 'runtime', 'podUid', 'name', 'state', ...USAGE]),
+  pods: Row.kind('Pod', ['uid', 'name', 'namespace', 'state', ...USAGE]),
   vms: Row.kind('VirtualMachine', ['id', 'name', 'hypervisor', 'state', ...USAGE]),
   ended: Row.kind('Ended', ['container', 'comm', 'count', 'cpuSeconds', 'joules', 'idleJoules', 'counters']),
 }

@@ -12,10 +12,13 @@ pub mod model;
 pub mod modeled;
 pub mod monitor;
 mod note;
+#[cfg(feature = "nvml")]
+mod nvml;
 mod process;
 #[cfg(feature = "protocol")]
 pub mod protocol;
 mod provenance;
+pub mod share;
 mod units;
 pub mod usage;
 pub mod workload;

@@ -69,6 +69,13 @@ impl Watts {
     pub const ZERO: Self = Self(0.0);
 }
 
+impl Joules {
+    /// The whole microjoules in it; 0 for less than nothing.
+    pub fn microjoules(self) -> Microjoules {
+        Microjoules(f64_to_count(self.0 * 1e6))
+    }
+}
+
 impl Add for Joules {
     type Output = Self;
     fn add(self, other: Self) -> Self {

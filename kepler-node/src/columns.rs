@@ -112,6 +112,7 @@ impl Row for core::ProcessSnapshot {
             "command" => process.command.as_deref(),
             "cgroup" => process.cgroup.as_deref(),
             "container" => workload.container.as_ref().map(|c| &*c.id),
+            "pod" => workload.pod.as_ref().map(|pod| &*pod.uid),
             "vm" => workload.vm.as_ref().map(|vm| &*vm.id),
             "unit" => workload.unit.as_deref(),
             _ => None,
@@ -130,6 +131,21 @@ impl Row for core::ContainerSnapshot {
             "runtime" => Some(self.container.runtime.as_str()),
             "podUid" => self.container.pod_uid.as_deref(),
             "name" => self.container.name.as_deref(),
+            _ => None,
+        })
+    }
+}
+
+impl Row for core::PodSnapshot {
+    fn usage(&self) -> &WorkloadUsage {
+        &self.usage
+    }
+
+    fn cell(&self, field: &str) -> Cell<'_> {
+        Cell::Word(match field {
+            "uid" => Some(&*self.pod.uid),
+            "name" => self.pod.name.as_deref(),
+            "namespace" => self.pod.namespace.as_deref(),
             _ => None,
         })
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kepler_core::monitor as core;
+use kepler_core::workload::PodTable;
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 
@@ -23,6 +24,7 @@ struct Opened {
     monitor: Mutex<core::Monitor>,
     meter: core::EnergyMeter,
     sources: Arc<core::Sources>,
+    names: core::PodNames,
 }
 
 #[napi]
@@ -37,6 +39,7 @@ impl Monitor {
             Ok(Opened {
                 meter: monitor.meter().clone(),
                 sources: monitor.sources().clone(),
+                names: monitor.pod_names(),
                 monitor: Mutex::new(monitor),
             })
         })))
@@ -60,6 +63,16 @@ impl Monitor {
     pub fn sources(&self) -> Result<Sources> {
         let opened = self.0.get().map_err(to_js)?;
         Ok(Sources::from(&*opened.sources))
+    }
+
+    /// Tells who the pods on this machine are, by a pod list as JSON: what the kubelet answers at `/pods`, or the API server at
+    /// `/api/v1/pods`. The next sample names them and their containers. Returns how many pods it names.
+    #[napi]
+    pub fn name_pods(&self, pod_list: String) -> Result<u32> {
+        let table = PodTable::parse(pod_list.as_bytes()).map_err(to_js)?;
+        let pods = u32::try_from(table.len()).unwrap_or(u32::MAX);
+        self.0.get().map_err(to_js)?.names.set("pod list", table);
+        Ok(pods)
     }
 
     /// Measures blocks of code and commands with this monitor's meters, apart from its samples.

@@ -47,6 +47,13 @@ pub struct MonitorOptions {
     pub usage: Option<String>,
     /// Counts wanted beyond CPU time, such as `page_cache_hits`. Their kernel hooks attach only then.
     pub counters: Option<Vec<String>>,
+    /// How energy is split into active and idle: by the busy share of the CPU time (`usage-ratio`, the default), or by the
+    /// power without work that is `fitted` to power and load.
+    #[napi(ts_type = "'usage-ratio' | 'fitted'")]
+    pub idle: Option<String>,
+    /// How idle energy is handed to workloads: not at all (`none`, the default), `equal` to each, or by `usage`.
+    #[napi(ts_type = "'none' | 'equal' | 'usage'")]
+    pub idle_share: Option<String>,
     /// Seconds that ended workloads keep their totals; 600 by default.
     pub retention: Option<f64>,
     /// How many ended processes keep an entry of their own, the largest first; 500 by default.
@@ -107,6 +114,12 @@ impl MonitorOptions {
                 Duration::try_from_secs_f64(seconds)
                     .map_err(|error| invalid("retention", error))?,
             );
+        }
+        if let Some(name) = &self.idle {
+            builder = builder.idle(name.parse()?);
+        }
+        if let Some(name) = &self.idle_share {
+            builder = builder.idle_share(name.parse()?);
         }
         if let Some(limit) = self.ended_limit {
             builder = builder.ended_limit(limit as usize);

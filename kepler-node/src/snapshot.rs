@@ -70,6 +70,8 @@ pub struct DomainEnergy {
     /// Active joules that no process was charged with, by cause.
     #[napi(ts_type = "Record<string, number>")]
     pub residual: ByDomain,
+    /// Idle joules that no process carries.
+    pub idle_residual: f64,
     /// Where the figures come from.
     pub provenance: Provenance,
 }
@@ -134,6 +136,7 @@ pub struct SampleCost {
 pub enum List {
     Processes,
     Containers,
+    Pods,
     VirtualMachines,
     Ended,
 }
@@ -177,6 +180,7 @@ impl Snapshot {
         let length = match list {
             List::Processes => self.0.processes.len(),
             List::Containers => self.0.containers.len(),
+            List::Pods => self.0.pods.len(),
             List::VirtualMachines => self.0.vms.len(),
             List::Ended => self.0.ended.len(),
         };
@@ -190,6 +194,7 @@ impl Snapshot {
         match list {
             List::Processes => of_workloads(snapshot, &snapshot.processes, &field, from, count),
             List::Containers => of_workloads(snapshot, &snapshot.containers, &field, from, count),
+            List::Pods => of_workloads(snapshot, &snapshot.pods, &field, from, count),
             List::VirtualMachines => of_workloads(snapshot, &snapshot.vms, &field, from, count),
             List::Ended => of_workloads(snapshot, &snapshot.ended, &field, from, count),
         }
@@ -210,6 +215,18 @@ impl Snapshot {
     #[napi(getter)]
     pub fn complaints(&self) -> Vec<String> {
         self.0.complaints()
+    }
+
+    /// How energy is split into active and idle: `usage-ratio` or `fitted`.
+    #[napi(getter)]
+    pub fn idle_split(&self) -> &'static str {
+        self.0.idle_split.as_str()
+    }
+
+    /// How idle energy is handed to workloads: `none`, `equal` or `usage`.
+    #[napi(getter)]
+    pub fn idle_share(&self) -> &'static str {
+        self.0.idle_share.as_str()
     }
 
     /// Which sources are in use.
@@ -295,6 +312,7 @@ impl From<&core::DomainSnapshot> for DomainEnergy {
             active_watts: power.map(|p| p.active.0),
             idle_watts: power.map(|p| p.idle.0),
             residual: residual(&from.residual),
+            idle_residual: from.idle_residual.0,
             provenance: Provenance::from(&*from.provenance),
         }
     }

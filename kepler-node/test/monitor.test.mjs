@@ -32,6 +32,24 @@ test('a machine of files has its own zones', async (t) => {
   assert.equal(node.cpus, 2)
 })
 
+test('a pod list names pods and their containers', async (t) => {
+  const [uid, container] = ['6c2b6f94-1f0c-4f9e-8a11-0b2d8e7c5a33', '4e'.repeat(32)]
+  const host = new FakeHost(t)
+  host.write('proc/1/cgroup', `0::/kubepods/burstable/pod${uid}/${container}\n`)
+  host.write('sys/fs/cgroup/cgroup.controllers', 'cpu memory\n')
+  const monitor = new Monitor({ root: host.root, usage: 'procfs' })
+  assert.equal((await monitor.sample()).pods[0].name, undefined)
+  const status = { name: 'nginx', containerID: `containerd://${container}`, restartCount: 0 }
+  const metadata = { uid, name: 'web-1', namespace: 'shop' }
+  const list = JSON.stringify({ items: [{ metadata, status: { containerStatuses: [status] } }] })
+  assert.equal(monitor.namePods(list), 1)
+  const { pods, containers, processes } = await monitor.sample()
+  assert.deepEqual([pods[0].uid, pods[0].name, pods[0].namespace], [uid, 'web-1', 'shop'])
+  assert.equal(containers[0].name, 'nginx')
+  assert.equal(processes[0].pod, uid)
+  assert.throws(() => monitor.namePods('<html>'), { code: 'Malformed' })
+})
+
 test('this process is seen with its CPU time', async () => {
   const monitor = new Monitor({ fake: true })
   await monitor.sample()

@@ -40,8 +40,8 @@ mod _kepler {
     use crate::registry::{ModelEntry, RawRegistry};
     #[pymodule_export]
     use crate::snapshot::{
-        Container, DomainEnergy, Ended, Node, Note, Process, Snapshot, Sources, VirtualMachine,
-        Zone,
+        Container, DomainEnergy, Ended, Node, Note, Pod, Process, Snapshot, Sources,
+        VirtualMachine, Zone,
     };
     #[pymodule_export]
     use crate::train::{RawOptions, train_arrays, train_csv};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kepler_core::Error;
 use kepler_core::monitor as core;
+use kepler_core::workload::PodTable;
 use pyo3::prelude::*;
 
 use crate::errors::{run, to_py};
@@ -19,6 +20,7 @@ use crate::snapshot::{Snapshot, Sources};
 #[pyclass(frozen, module = "kepler")]
 pub(crate) struct Monitor {
     inner: Mutex<core::Monitor>,
+    names: core::PodNames,
     meter: core::EnergyMeter,
     sources: Arc<core::Sources>,
     process: u32,
@@ -47,10 +49,16 @@ impl Monitor {
     ///     ``"rapl-msr"``.
     /// hwmon
     ///     Whether to look for power and energy sensors of the platform.
+    /// idle
+    ///     How energy is split into active and idle: by the busy share of the CPU time (``"usage-ratio"``), or by the power
+    ///     without work that is fitted to power and load (``"fitted"``).
+    /// idle_share
+    ///     How idle energy is handed to workloads: ``"none"``, ``"equal"`` to each, or by ``"usage"``.
     #[new]
     #[pyo3(signature = (
         *, usage="auto", counters=vec![], retention=600.0, ended_limit=500,
         root=None, proc=None, sys=None, fake=false, rapl=vec!["rapl-powercap".to_owned()], hwmon=true,
+        idle="usage-ratio", idle_share="none",
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -65,6 +73,8 @@ impl Monitor {
         fake: bool,
         rapl: Vec<String>,
         hwmon: bool,
+        idle: &str,
+        idle_share: &str,
     ) -> PyResult<Self> {
         let roots = Roots { root, proc, sys };
         let monitor = run(py, || {
@@ -73,10 +83,13 @@ impl Monitor {
                 .counters(options::counters(&counters)?)
                 .retention(options::seconds("retention", retention)?)
                 .ended_limit(ended_limit)
+                .idle(idle.parse()?)
+                .idle_share(idle_share.parse()?)
                 .build()
         })?;
         log::opened(py, &monitor.sources().notes)?;
         Ok(Self {
+            names: monitor.pod_names(),
             meter: monitor.meter().clone(),
             sources: monitor.sources().clone(),
             inner: Mutex::new(monitor),
@@ -104,6 +117,23 @@ impl Monitor {
     #[getter]
     fn sources(&self, py: Python<'_>) -> PyResult<Py<Sources>> {
         Sources::new(py, &self.sources)
+    }
+
+    /// Tells who the pods on this machine are: the next sample names them and their containers.
+    ///
+    /// Parameters
+    /// ----------
+    /// pod_list
+    ///     A pod list, JSON as bytes: what the kubelet answers at ``/pods``, or the API server at ``/api/v1/pods``.
+    ///
+    /// Returns
+    /// -------
+    /// How many pods it names.
+    fn name_pods(&self, py: Python<'_>, pod_list: &[u8]) -> PyResult<usize> {
+        let table = run(py, || PodTable::parse(pod_list))?;
+        let pods = table.len();
+        self.names.set("pod list", table);
+        Ok(pods)
     }
 
     /// Measures blocks of code and commands with this monitor's meters, apart from its samples.

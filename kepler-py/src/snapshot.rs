@@ -72,6 +72,8 @@ record! {
         idle_watts: Option<f64>,
         /// Active joules that no process was charged with, by cause.
         residual: BTreeMap<&'static str, f64>,
+        /// Idle joules that no process carries.
+        idle_residual: f64,
         /// Where the figures come from.
         provenance: Py<Provenance>,
     }
@@ -114,6 +116,8 @@ record! {
         cgroup: Option<String>,
         /// The id of its container.
         container: Option<String>,
+        /// The uid of its pod.
+        pod: Option<String>,
         /// The id of the virtual machine that it is.
         vm: Option<String>,
         /// Its systemd unit.
@@ -144,6 +148,30 @@ record! {
         pod_uid: Option<String>,
         /// Its name, where something told it.
         name: Option<String>,
+        /// `running` or `terminated`.
+        state: &'static str,
+        /// CPU time.
+        cpu_seconds: f64,
+        /// Active energy by domain.
+        joules: ByDomain,
+        /// Its processes' shares of the machine's idle energy, by domain.
+        idle_joules: ByDomain,
+        /// Active power by domain.
+        watts: ByDomain,
+        /// Events.
+        counters: Counts,
+    }
+}
+
+record! {
+    /// One pod: its containers, those that were restarted or ended included, and its processes outside of them.
+    Pod {
+        /// The uid.
+        uid: String,
+        /// Its name, where a pod list told it.
+        name: Option<String>,
+        /// Its namespace, where a pod list told it.
+        namespace: Option<String>,
         /// `running` or `terminated`.
         state: &'static str,
         /// CPU time.
@@ -238,6 +266,7 @@ pub(crate) struct Snapshot {
     node: PyOnceLock<Py<Node>>,
     processes: PyOnceLock<Vec<Py<Process>>>,
     containers: PyOnceLock<Vec<Py<Container>>>,
+    pods: PyOnceLock<Vec<Py<Pod>>>,
     vms: PyOnceLock<Vec<Py<VirtualMachine>>>,
     ended: PyOnceLock<Vec<Py<Ended>>>,
 }
@@ -249,6 +278,7 @@ impl From<Arc<core::Snapshot>> for Snapshot {
             node: PyOnceLock::new(),
             processes: PyOnceLock::new(),
             containers: PyOnceLock::new(),
+            pods: PyOnceLock::new(),
             vms: PyOnceLock::new(),
             ended: PyOnceLock::new(),
         }
@@ -303,6 +333,14 @@ impl Snapshot {
         })
     }
 
+    /// Pods that live, and those that ended within the retention.
+    #[getter]
+    fn pods(&self, py: Python<'_>) -> PyResult<Vec<Py<Pod>>> {
+        cached(py, &self.pods, &self.inner.pods, |pod| {
+            Pod::new(&self.inner, pod)
+        })
+    }
+
     /// Virtual machines that live, and those that ended within the retention.
     #[getter]
     fn vms(&self, py: Python<'_>) -> PyResult<Vec<Py<VirtualMachine>>> {
@@ -317,6 +355,18 @@ impl Snapshot {
         cached(py, &self.ended, &self.inner.ended, |ended| {
             Ended::new(&self.inner, ended)
         })
+    }
+
+    /// How energy is split into active and idle: ``"usage-ratio"`` or ``"fitted"``.
+    #[getter]
+    fn idle_split(&self) -> &'static str {
+        self.inner.idle_split.as_str()
+    }
+
+    /// How idle energy is handed to workloads: ``"none"``, ``"equal"`` or ``"usage"``.
+    #[getter]
+    fn idle_share(&self) -> &'static str {
+        self.inner.idle_share.as_str()
     }
 
     /// Which sources are in use.
@@ -364,8 +414,11 @@ impl Snapshot {
             "node",
             "processes",
             "containers",
+            "pods",
             "vms",
             "ended",
+            "idle_split",
+            "idle_share",
             "sources",
             "complaints",
             "cost",
@@ -503,6 +556,7 @@ impl DomainEnergy {
                 active_watts: power.map(|p| p.active.0),
                 idle_watts: power.map(|p| p.idle.0),
                 residual: residual(&from.residual),
+                idle_residual: from.idle_residual.0,
                 provenance: Provenance::new(py, &from.provenance)?,
             },
         )
@@ -520,6 +574,7 @@ impl Process {
             command: text(process.command.as_ref()),
             cgroup: text(process.cgroup.as_ref()),
             container: workload.container.as_ref().map(|c| c.id.to_string()),
+            pod: workload.pod.as_ref().map(|pod| pod.uid.to_string()),
             vm: workload.vm.as_ref().map(|vm| vm.id.to_string()),
             unit: text(workload.unit.as_ref()),
             state: usage.state.as_str(),
@@ -540,6 +595,23 @@ impl Container {
             runtime: container.runtime.as_str(),
             pod_uid: text(container.pod_uid.as_ref()),
             name: text(container.name.as_ref()),
+            state: usage.state.as_str(),
+            cpu_seconds: cpu_seconds(&usage.counters),
+            joules: by_domain(snapshot, usage, |e| Some(e.joules.0)),
+            idle_joules: by_domain(snapshot, usage, |e| Some(e.idle.0)),
+            watts: by_domain(snapshot, usage, |e| e.watts.map(|w| w.0)),
+            counters: counts(&usage.counters, snapshot.collected),
+        }
+    }
+}
+
+impl Pod {
+    fn new(snapshot: &core::Snapshot, from: &core::PodSnapshot) -> Self {
+        let (pod, usage) = (&from.pod, &from.usage);
+        Self {
+            uid: pod.uid.to_string(),
+            name: text(pod.name.as_ref()),
+            namespace: text(pod.namespace.as_ref()),
             state: usage.state.as_str(),
             cpu_seconds: cpu_seconds(&usage.counters),
             joules: by_domain(snapshot, usage, |e| Some(e.joules.0)),

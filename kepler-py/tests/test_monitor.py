@@ -1,5 +1,6 @@
 """Samples of a machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,29 @@ def test_a_machine_of_files_has_its_own_zones(host):
     assert zones["dram"].joules == pytest.approx(0.5, abs=1e-9)
     assert zones["package-0"].index == 0
     assert node.cpus == 2
+
+
+def test_a_pod_list_names_pods_and_their_containers(host):
+    uid, container = "6c2b6f94-1f0c-4f9e-8a11-0b2d8e7c5a33", "4e" * 32
+    host.write("proc/7/stat", f"7 (web) S 0 {' 0' * 48}\n")
+    host.write("proc/7/cgroup", f"0::/kubepods/burstable/pod{uid}/{container}\n")
+    host.write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n")
+    monitor = kepler.Monitor(root=host.root, usage="procfs")
+    (pod,) = monitor.sample().pods
+    assert (pod.uid, pod.name) == (uid, None)
+    status = {"name": "nginx", "containerID": f"containerd://{container}", "restartCount": 0}
+    named = {
+        "metadata": {"uid": uid, "name": "web-1", "namespace": "shop"},
+        "status": {"containerStatuses": [status]},
+    }
+    assert monitor.name_pods(json.dumps({"items": [named]}).encode()) == 1
+    snapshot = monitor.sample()
+    (pod,) = snapshot.pods
+    assert (pod.name, pod.namespace, pod.state) == ("web-1", "shop", "running")
+    assert [c.name for c in snapshot.containers] == ["nginx"]
+    assert [p.pod for p in snapshot.processes] == [uid]
+    with pytest.raises(kepler.Malformed):
+        monitor.name_pods(b"<html>")
 
 
 def test_dictionary_holds_the_same_figures():

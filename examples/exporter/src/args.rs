@@ -16,6 +16,7 @@ use crate::commands::Command;
 use crate::duration::interval;
 use crate::machine::Machine;
 use crate::outputs::OutputArgs;
+use crate::{kube, power};
 
 /// Energy of processes, containers and virtual machines as Prometheus metrics, at http://0.0.0.0:28282/metrics where no
 /// address is given
@@ -72,6 +73,10 @@ pub(crate) struct Args {
     pub(crate) machine: Machine,
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
+    #[command(flatten)]
+    pub(crate) kube: kube::Flags,
+    #[command(flatten)]
+    pub(crate) power: power::Flags,
     /// Give up all privileges but those of reading, and deny system calls that an exporter never makes
     #[arg(long = "harden")]
     pub(crate) harden: bool,

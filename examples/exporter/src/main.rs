@@ -5,15 +5,19 @@ mod commands;
 mod duration;
 mod gzip;
 mod harden;
+mod kube;
 mod landing;
 mod machine;
 mod memory;
 mod outputs;
+mod power;
+mod redfish;
 mod reload;
 mod reply;
 mod report;
 mod sampler;
 mod settings;
+mod share;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -114,11 +118,13 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
             None => exposition,
         }
     };
-    let mut monitor = args.monitor().counters(selection.counters()).build()?;
+    let name = exposition().node_name().to_owned();
+    let builder = args.power.apply(args.monitor(), &name)?;
+    let mut monitor = builder.counters(selection.counters()).build()?;
+    let names = monitor.pod_names();
     let first = monitor.sample()?;
     explain(&first);
     memory::give_back();
-    let name = exposition().node_name().to_owned();
     let pages = Pages {
         exposition: &exposition,
         mark: &monitor.export_mark(),
@@ -130,6 +136,13 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
         outputs,
     };
     let sampler = Sampler::start(monitor, first, args.interval(), handling);
+    if let Some(folder) = &args.power.share {
+        share::start(folder, sampler.view())?;
+    }
+    if let Some(settings) = args.kube.settings(&name) {
+        let view = sampler.view();
+        kepler_service::kube::start(&settings, names, move || view.snapshot())?;
+    }
     let site = Arc::new(Site::new(exposition(), sampler.view()));
     if args.harden {
         // The sampling thread has its own.

@@ -13,6 +13,8 @@ mod error;
 mod files;
 mod gate;
 mod health;
+#[cfg(feature = "kube")]
+pub mod kube;
 mod limits;
 pub mod log;
 mod rate;

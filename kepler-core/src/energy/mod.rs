@@ -2,9 +2,14 @@
 
 mod hwmon;
 mod meter;
+#[cfg(feature = "nvml")]
+mod nvml;
 mod only;
 mod open;
+mod power;
 mod rapl;
+#[cfg(feature = "redfish")]
+mod redfish;
 mod scripted;
 mod suspends;
 
@@ -18,8 +23,12 @@ use crate::provenance::Provenance;
 use crate::units::{Joules, Microjoules};
 
 pub use hwmon::Hwmon;
+#[cfg(feature = "nvml")]
+pub use nvml::Nvml;
 pub use open::{Meters, Rapl, open};
 pub use rapl::{Msr, Perf, PerfEvent, Powercap};
+#[cfg(feature = "redfish")]
+pub use redfish::{Bmc, Redfish, Trust};
 pub use scripted::Scripted;
 
 /// The kind of a zone. Kinds overlap (psys contains package, package contains core), so figures of different kinds are

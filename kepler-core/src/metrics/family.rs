@@ -50,7 +50,7 @@ pub enum Level {
     Container,
     /// Virtual machines.
     Vm,
-    /// Pods.
+    /// Pods whose names are known.
     Pod,
 }
 
@@ -81,6 +81,10 @@ pub(super) enum Series {
     Joules,
     /// For each workload and domain, its watts.
     Watts,
+    /// For each workload, its joules of the graphics processors, where it has any.
+    GpuJoules,
+    /// For each workload, its watts of the graphics processors, where it has any.
+    GpuWatts,
     /// For each workload, its CPU time in seconds.
     Seconds,
     /// For each workload and mode, the joules of a component.
@@ -109,12 +113,16 @@ pub(super) enum Component {
 pub(super) enum NodeSeries {
     Joules(Part),
     Watts(Part),
+    GpuJoules(Part),
+    GpuWatts(Part),
+    GpuInfo,
     Component(Component),
     UsageRatio,
     CpuInfo,
     Build,
     ExporterBuild,
     PowerSources,
+    Attribution,
     Provenance,
     ExpectedError,
     InRange,
@@ -192,6 +200,17 @@ const PROCESS_ZONE: &[&str] = &[
     "zone",
     "node_name",
 ];
+const PROCESS_STATE: &[&str] = &[
+    "pid",
+    "container_id",
+    "vm_id",
+    "comm",
+    "exe",
+    "type",
+    "state",
+    "node_name",
+];
+const GPU: &[&str] = &["gpu", "gpu_uuid", "gpu_name", "vendor", "node_name"];
 const CONTAINER: &[&str] = &[
     "container_id",
     "container_name",
@@ -214,6 +233,15 @@ const VM_ZONE: &[&str] = &[
     "vm_id",
     "vm_name",
     "hypervisor",
+    "state",
+    "zone",
+    "node_name",
+];
+const POD: &[&str] = &["pod_id", "pod_name", "pod_namespace", "state", "node_name"];
+const POD_ZONE: &[&str] = &[
+    "pod_id",
+    "pod_name",
+    "pod_namespace",
     "state",
     "zone",
     "node_name",
@@ -243,7 +271,7 @@ use Component::{Of, Other, Total};
 use Domain::{Core, Dram, Gpu, Package, Platform, Uncore};
 use Group::{Aliases, Counters, Cpu, Own, ProcessJoules};
 use Kind::{Counter as C, Gauge as G};
-use Level::{Container, Node, Process, Vm};
+use Level::{Container, Node, Pod, Process, Vm};
 use Series::Node as N;
 
 // One row a family: a name is found here, and nowhere else.
@@ -268,6 +296,22 @@ pub static FAMILIES: &[Family] = &[
     row(C, Cpu, Vm, "kepler_vm_cpu_joules_total", VM_ZONE, Series::Joules, "Active energy of a virtual machine since it was first seen."),
     row(G, Cpu, Vm, "kepler_vm_cpu_watts", VM_ZONE, Series::Watts, "Mean active power of a virtual machine over the last interval."),
     row(C, Cpu, Vm, "kepler_vm_cpu_seconds_total", VM, Series::Seconds, "CPU time of a virtual machine since it was first seen."),
+    row(C, Cpu, Pod, "kepler_pod_cpu_joules_total", POD_ZONE, Series::Joules, "Active energy of a pod since it was first seen, over restarts of its containers."),
+    row(G, Cpu, Pod, "kepler_pod_cpu_watts", POD_ZONE, Series::Watts, "Mean active power of a pod over the last interval."),
+    row(C, Cpu, Pod, "kepler_pod_cpu_seconds_total", POD, Series::Seconds, "CPU time of a pod since it was first seen, over restarts of its containers."),
+    row(C, Cpu, Node, "kepler_node_gpu_joules_total", GPU, N(NodeSeries::GpuJoules(Part::Total)), "Energy of a graphics processor since the start."),
+    row(C, Cpu, Node, "kepler_node_gpu_active_joules_total", GPU, N(NodeSeries::GpuJoules(Part::Active)), "Energy of a graphics processor that its work cost, since the start."),
+    row(C, Cpu, Node, "kepler_node_gpu_idle_joules_total", GPU, N(NodeSeries::GpuJoules(Part::Idle)), "Energy of a graphics processor that it would have used without work, since the start."),
+    row(G, Cpu, Node, "kepler_node_gpu_watts", GPU, N(NodeSeries::GpuWatts(Part::Total)), "Mean power of a graphics processor over the last interval."),
+    row(G, Cpu, Node, "kepler_node_gpu_active_watts", GPU, N(NodeSeries::GpuWatts(Part::Active)), "Mean power of a graphics processor that its work cost, over the last interval."),
+    row(G, Cpu, Node, "kepler_node_gpu_idle_watts", GPU, N(NodeSeries::GpuWatts(Part::Idle)), "Mean power of a graphics processor that it would have drawn without work, over the last interval."),
+    row(G, Cpu, Node, "kepler_node_gpu_info", GPU, N(NodeSeries::GpuInfo), "A graphics processor; always 1."),
+    row(C, Cpu, Process, "kepler_process_gpu_joules_total", PROCESS_STATE, Series::GpuJoules, "Active energy of the graphics processors by process since it was first seen."),
+    row(G, Cpu, Process, "kepler_process_gpu_watts", PROCESS_STATE, Series::GpuWatts, "Mean active power of the graphics processors by process over the last interval."),
+    row(C, Cpu, Container, "kepler_container_gpu_joules_total", CONTAINER, Series::GpuJoules, "Active energy of the graphics processors by container since it was first seen."),
+    row(G, Cpu, Container, "kepler_container_gpu_watts", CONTAINER, Series::GpuWatts, "Mean active power of the graphics processors by container over the last interval."),
+    row(C, Cpu, Pod, "kepler_pod_gpu_joules_total", POD, Series::GpuJoules, "Active energy of the graphics processors by pod since it was first seen."),
+    row(G, Cpu, Pod, "kepler_pod_gpu_watts", POD, Series::GpuWatts, "Mean active power of the graphics processors by pod over the last interval."),
 
     row(C, Group::Joules, Node, "kepler_node_package_joules_total", OLD_NODE, N(NodeSeries::Component(Of(Package))), "Energy of a processor package."),
     row(C, Group::Joules, Node, "kepler_node_core_joules_total", OLD_NODE, N(NodeSeries::Component(Of(Core))), "Energy of the cores of a package."),
@@ -331,6 +375,7 @@ pub static FAMILIES: &[Family] = &[
     row(C, Aliases, Process, "kepler_process_total_energy_millijoules", OLD_PROCESS, Series::Millijoules, "Active energy of package, memory, other and graphics by process in millijoules."),
 
     row(G, Own, Node, "kepler_node_power_source_info", &["zone", "path", "source", "origin", "model"], N(NodeSeries::Provenance), "Where a zone's figures come from; always 1."),
+    row(G, Own, Node, "kepler_node_attribution_info", &["idle_split", "idle_share"], N(NodeSeries::Attribution), "How energy is split into active and idle, and how idle energy is handed to workloads; always 1."),
     row(G, Own, Node, "kepler_node_power_expected_error_watts", &["zone", "path", "model"], N(NodeSeries::ExpectedError), "Mean absolute error to expect of a modeled zone."),
     row(G, Own, Node, "kepler_node_power_model_in_range", &["zone", "path", "model"], N(NodeSeries::InRange), "Whether a model's inputs lie in the range that it was trained on: 1 or 0."),
     row(C, Own, Node, "kepler_node_residual_joules_total", &["zone", "cause"], N(NodeSeries::Residual), "Active energy that no process was charged with, by cause."),

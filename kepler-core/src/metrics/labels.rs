@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::ends::End;
 use super::text::label;
-use crate::monitor::{EndedSnapshot, ProcessSnapshot, State};
+use crate::monitor::{ContainerSnapshot, EndedSnapshot, ProcessSnapshot, State};
 use crate::usage::{Process, ProcessKey};
-use crate::workload::{Container, VirtualMachine, Workload};
+use crate::workload::{Pod, VirtualMachine, Workload};
 
 /// Active and idle energy, in this order: the modes `dynamic` and `idle`.
 pub(super) type Modes = [f64; 2];
@@ -60,13 +60,32 @@ impl Labels {
         )
     }
 
-    pub(super) fn container(container: &Container) -> Self {
+    pub(super) fn container(snapshot: &ContainerSnapshot) -> Self {
+        let container = &snapshot.container;
         let name = container.name.as_deref().unwrap_or_default();
-        let pod = container.pod_uid.as_deref().unwrap_or_default();
+        let pod_uid = container.pod_uid.as_deref().unwrap_or_default();
+        let pod = snapshot.pod.as_deref();
+        let pod_name = pod.and_then(|pod| pod.name.as_deref()).unwrap_or_default();
+        let namespace = pod.and_then(|pod| pod.namespace.as_deref());
         Self::join(
-            &[("pod_name", ""), ("container_namespace", "")],
+            &[
+                ("pod_name", pod_name),
+                ("container_namespace", namespace.unwrap_or_default()),
+            ],
             &[("container_id", &container.id), ("container_name", name)],
-            &[("runtime", container.runtime.as_str()), ("pod_id", pod)],
+            &[("runtime", container.runtime.as_str()), ("pod_id", pod_uid)],
+        )
+    }
+
+    pub(super) fn pod(pod: &Pod) -> Self {
+        let text = |from: &'_ Option<Arc<str>>| from.as_deref().unwrap_or_default().to_owned();
+        Self::join(
+            &[],
+            &[("pod_id", &pod.uid)],
+            &[
+                ("pod_name", &text(&pod.name)),
+                ("pod_namespace", &text(&pod.namespace)),
+            ],
         )
     }
 

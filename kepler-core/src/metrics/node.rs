@@ -35,6 +35,22 @@ impl View<'_> {
                 z.power
                     .map(|power| Value::Energy(part.of::<Watts>(&power).0))
             }),
+            NodeSeries::GpuJoules(part) => {
+                self.gpus(emit, |z| Some(Value::Energy(part.of(&z.energy).0)));
+            }
+            NodeSeries::GpuWatts(part) => self.gpus(emit, |z| {
+                z.power
+                    .map(|power| Value::Energy(part.of::<Watts>(&power).0))
+            }),
+            NodeSeries::GpuInfo => self.gpus(emit, |_| Some(Value::count(1))),
+            NodeSeries::Attribution => {
+                let Snapshot {
+                    idle_split,
+                    idle_share,
+                    ..
+                } = self.snapshot;
+                emit(&[idle_split.as_str(), idle_share.as_str()], Value::count(1));
+            }
             NodeSeries::Component(component) => self.component(component, emit),
             NodeSeries::UsageRatio => {
                 if let Some(ratio) = node.busy_ratio {
@@ -92,8 +108,22 @@ impl View<'_> {
         }
     }
 
+    fn gpus(&self, emit: &mut Emit<'_>, value: impl Fn(&ZoneSnapshot) -> Option<Value>) {
+        let is_gpu = |z: &&ZoneSnapshot| z.zone.domain == Domain::Gpu;
+        for z in self.snapshot.node.zones.iter().filter(is_gpu) {
+            let index = z.zone.index.unwrap_or(0).to_string();
+            let (uuid, name) = (&z.zone.path, &z.zone.name);
+            if let Some(value) = value(z) {
+                let node = &self.identity.node_name;
+                emit(&[&index, uuid, name, GPU_VENDOR, node], value);
+            }
+        }
+    }
+
+    /// The zones but for graphics processors, which have families of their own.
     fn zones(&self, emit: &mut Emit<'_>, value: impl Fn(&ZoneSnapshot) -> Option<Value>) {
-        for z in &self.snapshot.node.zones {
+        let is_other = |z: &&ZoneSnapshot| z.zone.domain != Domain::Gpu;
+        for z in self.snapshot.node.zones.iter().filter(is_other) {
             if let Some(value) = value(z) {
                 emit(
                     &[
@@ -251,6 +281,8 @@ impl Part {
 
 /// The names of [`Modes`].
 pub(super) const MODES: [&str; 2] = ["dynamic", "idle"];
+/// Of all graphics processors that are metered.
+const GPU_VENDOR: &str = "nvidia";
 const ARCH: &str = std::env::consts::ARCH;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const REVISION: &str = match option_env!("KEPLER_REVISION") {
@@ -288,6 +320,11 @@ impl Parts {
     /// Whether platform and package are both known, so that a rest can be told.
     pub(super) fn has_other(self) -> bool {
         self.platform.is_some() && self.package.is_some()
+    }
+
+    /// The place of the graphics processors among the domains.
+    pub(super) fn gpu(self) -> Option<usize> {
+        self.gpu
     }
 
     /// The place of a component among the domains, where it is one of them.

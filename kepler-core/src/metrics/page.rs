@@ -8,8 +8,9 @@ use super::labels::{Highest, Labels, Modes, ProcessLabels, Row, raise};
 use super::node::{MODES, Parts, View, modes, node_other, source};
 use super::selection::Selection;
 use super::text::{Format, Value, header, label};
+use crate::attribution::IdleShare;
 use crate::host::Host;
-use crate::monitor::{Snapshot, State, WorkloadUsage};
+use crate::monitor::{Snapshot, State, WorkloadEnergy, WorkloadUsage};
 
 /// What is exported, and what is kept from page to page to make the next one cheap.
 #[derive(Debug)]
@@ -101,13 +102,19 @@ impl Exposition {
         let mut containers = Vec::new();
         if shown(Level::Container) {
             let all = snapshot.containers.iter().enumerate();
-            containers
-                .extend(all.map(|(i, c)| plain(i, Labels::container(&c.container), &c.usage)));
+            containers.extend(all.map(|(i, c)| plain(i, Labels::container(c), &c.usage)));
         }
         let mut vms = Vec::new();
         if shown(Level::Vm) {
             let all = snapshot.vms.iter().enumerate();
             vms.extend(all.map(|(i, v)| plain(i, Labels::vm(&v.vm), &v.usage)));
+        }
+        let mut pods = Vec::new();
+        if shown(Level::Pod) {
+            // One without a name would come back under another one as soon as its name is learnt.
+            let all = snapshot.pods.iter().enumerate();
+            let named = all.filter(|(_, p)| p.pod.name.is_some());
+            pods.extend(named.map(|(i, p)| plain(i, Labels::pod(&p.pod), &p.usage)));
         }
         highest.forget();
         Page {
@@ -119,6 +126,7 @@ impl Exposition {
             processes,
             containers,
             vms,
+            pods,
             format,
             family: 0,
             row: 0,
@@ -139,6 +147,7 @@ pub struct Page {
     processes: Vec<Row>,
     containers: Vec<Row>,
     vms: Vec<Row>,
+    pods: Vec<Row>,
     format: Format,
     /// Where it stands: the family, and the workload within it.
     family: usize,
@@ -231,7 +240,8 @@ impl Page {
             Level::Process => &self.processes,
             Level::Container => &self.containers,
             Level::Vm => &self.vms,
-            Level::Node | Level::Pod => return true,
+            Level::Pod => &self.pods,
+            Level::Node => return true,
         };
         while let Some(row) = rows.get(self.row) {
             if out.len() >= end {
@@ -276,7 +286,7 @@ impl Page {
                 .collect(),
             // Without the state, so that the series goes on when the process ends.
             Series::Seconds if family.level == Level::Process => vec![suffix(&node)],
-            Series::Seconds => states
+            Series::Seconds | Series::GpuJoules | Series::GpuWatts => states
                 .map(|state| suffix(&[("state", state), node[0]]))
                 .into(),
             Series::Component(component) => {
@@ -311,14 +321,29 @@ fn values(
     match family.series {
         Series::Node(_) => {}
         Series::Joules => {
-            for (place, e) in usage.energy.iter().enumerate() {
-                put(first + place, Value::Energy(e.joules.0));
+            for (place, e) in cpu_energy(usage, parts) {
+                put(first + place, Value::Energy(joules(e, snapshot)));
             }
         }
         Series::Watts => {
-            for (place, e) in usage.energy.iter().enumerate() {
-                if let Some(watts) = e.watts {
-                    put(first + place, Value::Energy(watts.0));
+            for (place, e) in cpu_energy(usage, parts) {
+                if let Some(watts) = watts(e, snapshot) {
+                    put(first + place, Value::Energy(watts));
+                }
+            }
+        }
+        // Few workloads use them: those that never did have no series.
+        Series::GpuJoules | Series::GpuWatts => {
+            let mine = parts.gpu().and_then(|place| usage.energy.get(place));
+            let Some(e) = mine.filter(|e| e.joules.0 > 0.0) else {
+                return;
+            };
+            match family.series {
+                Series::GpuJoules => put(ended, Value::Energy(joules(e, snapshot))),
+                _ => {
+                    if let Some(watts) = watts(e, snapshot) {
+                        put(ended, Value::Energy(watts));
+                    }
                 }
             }
         }
@@ -350,10 +375,36 @@ fn values(
     }
 }
 
+/// A workload's energy by domain, but for graphics processors, which have families of their own.
+fn cpu_energy(
+    usage: &WorkloadUsage,
+    parts: Parts,
+) -> impl Iterator<Item = (usize, &WorkloadEnergy)> {
+    let energy = usage.energy.iter().enumerate();
+    energy.filter(move |(place, _)| parts.gpu() != Some(*place))
+}
+
+/// A workload's energy: active, and idle where it is handed to workloads.
+fn joules(e: &WorkloadEnergy, snapshot: &Snapshot) -> f64 {
+    match snapshot.idle_share {
+        IdleShare::None => e.joules.0,
+        IdleShare::Equal | IdleShare::Usage => e.joules.0 + e.idle.0,
+    }
+}
+
+fn watts(e: &WorkloadEnergy, snapshot: &Snapshot) -> Option<f64> {
+    let active = e.watts?.0;
+    Some(match snapshot.idle_share {
+        IdleShare::None => active,
+        IdleShare::Equal | IdleShare::Usage => active + e.idle_watts?.0,
+    })
+}
+
 fn usage(snapshot: &Snapshot, level: Level, index: usize) -> &WorkloadUsage {
     match level {
         Level::Container => &snapshot.containers[index].usage,
         Level::Vm => &snapshot.vms[index].usage,
+        Level::Pod => &snapshot.pods[index].usage,
         _ => match index.checked_sub(snapshot.processes.len()) {
             None => &snapshot.processes[index].usage,
             Some(ended) => &snapshot.ended[ended].usage,

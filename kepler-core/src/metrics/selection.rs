@@ -35,11 +35,14 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// The families chosen, in the order of export.
+    /// The families chosen, in the order of export. Where both generations have one of the same name (energy of graphics
+    /// processors), and both are chosen, it is the older one's.
     pub fn families(&self) -> impl Iterator<Item = &'static Family> + use<'_> {
-        FAMILIES
-            .iter()
-            .filter(|f| self.groups.contains(&f.group) && self.levels.contains(&f.level))
+        let chosen = |f: &Family| self.groups.contains(&f.group) && self.levels.contains(&f.level);
+        FAMILIES.iter().filter(move |f| {
+            let older = |o: &Family| o.name == f.name && o.group != Group::Cpu && chosen(o);
+            chosen(f) && (f.group != Group::Cpu || !FAMILIES.iter().any(older))
+        })
     }
 
     /// The counters that the chosen families show: what the monitor is to collect.

@@ -8,14 +8,15 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attribution::IdleShare;
 use crate::fit;
 use crate::units::{Joules, Watts};
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
-use crate::workload::{Container, VirtualMachine, Workload, classify};
+use crate::workload::{Container, Pod, PodTable, VirtualMachine, Workload, classify};
 
 use super::snapshot::{
-    ContainerSnapshot, EndedSnapshot, ProcessSnapshot, State, VmSnapshot, WorkloadEnergy,
-    WorkloadUsage,
+    ContainerSnapshot, EndedSnapshot, PodSnapshot, ProcessSnapshot, State, VmSnapshot,
+    WorkloadEnergy, WorkloadUsage,
 };
 use super::zones::DomainDelta;
 
@@ -36,17 +37,44 @@ const OTHER_NAMES: &str = "(other)";
 /// One interval's prices: what a share of the machine costs in each domain.
 pub(super) struct Prices {
     domains: Vec<DomainDelta>,
-    /// Idle energy a living process, by domain.
-    idle: Vec<Joules>,
+    /// The place of the graphics processors among the domains.
+    gpu: Option<usize>,
+    idle_share: IdleShare,
+    /// One living process of all.
+    each: f64,
+}
+
+/// A workload's shares of the active energy of an interval.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Share {
+    pub(super) cpu: f64,
+    /// Of the graphics processors.
+    pub(super) gpu: f64,
 }
 
 impl Prices {
-    pub(super) fn new(domains: Vec<DomainDelta>, living: usize) -> Self {
+    pub(super) fn new(
+        domains: Vec<DomainDelta>,
+        gpu: Option<usize>,
+        idle_share: IdleShare,
+        living: usize,
+    ) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a count of processes")]
         let each = if living > 0 { 1.0 / living as f64 } else { 0.0 };
         Self {
-            idle: domains.iter().map(|d| d.energy.idle * each).collect(),
             domains,
+            gpu,
+            idle_share,
+            each,
+        }
+    }
+
+    /// The share that a workload has of the idle energy of every domain.
+    pub(super) fn idle(&self, share: Share, living: bool) -> f64 {
+        match self.idle_share {
+            IdleShare::Usage => share.cpu,
+            IdleShare::None | IdleShare::Equal if living => self.each,
+            IdleShare::None | IdleShare::Equal => 0.0,
         }
     }
 }
@@ -74,28 +102,28 @@ impl Account {
         &mut self,
         sequence: u64,
         delta: &Counters,
-        share: f64,
+        share: Share,
         prices: &Prices,
         living: bool,
     ) {
         let fresh = self.sequence != sequence;
         self.sequence = sequence;
         self.counters.add(delta);
-        for ((mine, domain), idle) in self
-            .energy
-            .iter_mut()
-            .zip(&prices.domains)
-            .zip(&prices.idle)
-        {
-            mine.joules += domain.energy.active * share;
-            if living {
-                mine.idle += *idle;
-            }
-            let watts = domain.power.map(|p| p.active * share);
-            mine.watts = match (mine.watts, watts) {
-                (Some(before), Some(now)) if !fresh => Some(before + now),
-                (_, now) => now,
+        let idle = prices.idle(share, living);
+        let add = |before: Option<Watts>, now: Option<Watts>| match (before, now) {
+            (Some(before), Some(now)) if !fresh => Some(before + now),
+            (_, now) => now,
+        };
+        for (place, (mine, domain)) in self.energy.iter_mut().zip(&prices.domains).enumerate() {
+            let active = if prices.gpu == Some(place) {
+                share.gpu
+            } else {
+                share.cpu
             };
+            mine.joules += domain.energy.active * active;
+            mine.idle += domain.energy.idle * idle;
+            mine.watts = add(mine.watts, domain.power.map(|p| p.active * active));
+            mine.idle_watts = add(mine.idle_watts, domain.power.map(|p| p.idle * idle));
         }
     }
 
@@ -103,6 +131,7 @@ impl Account {
     fn rest(&mut self, prices: &Prices) {
         for (mine, domain) in self.energy.iter_mut().zip(&prices.domains) {
             mine.watts = domain.power.map(|_| Watts::ZERO);
+            mine.idle_watts = mine.watts;
         }
     }
 
@@ -144,7 +173,7 @@ struct ProcessAccount {
 }
 
 struct GroupAccount<T> {
-    what: Arc<T>,
+    what: T,
     account: Account,
     /// The last sample that saw a living process of it.
     alive: u64,
@@ -164,13 +193,18 @@ struct EndedAccount {
     touched: Duration,
 }
 
+type Groups<T> = HashMap<Arc<str>, GroupAccount<T>>;
+
 /// The accounts of all workloads.
 pub(super) struct Accounts {
     keep: Keep,
     domains: usize,
+    /// Who the pods and their containers are.
+    names: Arc<PodTable>,
     processes: HashMap<ProcessKey, ProcessAccount>,
-    containers: HashMap<Arc<str>, GroupAccount<Container>>,
-    vms: HashMap<Arc<str>, GroupAccount<VirtualMachine>>,
+    containers: Groups<(Arc<Container>, Option<Arc<Pod>>)>,
+    pods: Groups<Arc<Pod>>,
+    vms: Groups<Arc<VirtualMachine>>,
     ended: HashMap<(Option<Arc<str>>, Arc<str>), EndedAccount>,
     /// The newest sample that an exporter rendered; 0 when nothing exports.
     exported: u64,
@@ -183,7 +217,9 @@ impl Accounts {
             keep,
             domains,
             processes: HashMap::new(),
+            names: Arc::default(),
             containers: HashMap::new(),
+            pods: HashMap::new(),
             vms: HashMap::new(),
             ended: HashMap::new(),
             exported: 0,
@@ -197,16 +233,48 @@ impl Accounts {
         self.sequence = sequence;
     }
 
+    /// Takes on another pod table, and the names in it for what is known already. What it does not name keeps its names.
+    pub(super) fn rename(&mut self, names: Arc<PodTable>) {
+        for mine in self.processes.values_mut() {
+            if let Some(named) = names.name(&mine.workload) {
+                mine.workload = Arc::new(named);
+            }
+        }
+        for group in self.containers.values_mut() {
+            let (container, pod) = &group.what;
+            let known = Workload {
+                container: Some(Arc::clone(container)),
+                pod: pod.clone(),
+                ..Workload::default()
+            };
+            if let Some(Workload {
+                container: Some(container),
+                pod,
+                ..
+            }) = names.name(&known)
+            {
+                group.what = (container, pod);
+            }
+        }
+        for (uid, group) in &mut self.pods {
+            if let Some(entry) = names.pod(uid) {
+                group.what = Arc::clone(&entry.pod);
+            }
+        }
+        self.names = names;
+    }
+
     /// Charges one process and what it belongs to.
     pub(super) fn charge(
         &mut self,
         usage: &ProcessUsage,
-        share: f64,
+        share: Share,
         prices: &Prices,
         now: Duration,
     ) {
         let sequence = self.sequence;
         let domains = self.domains;
+        let names = &self.names;
         let mine = match self.processes.entry(usage.process.key) {
             Entry::Occupied(entry) => {
                 let mine = entry.into_mut();
@@ -215,7 +283,7 @@ impl Accounts {
                         || mine.process.command != usage.process.command
                         || mine.process.exe != usage.process.exe
                     {
-                        mine.workload = Arc::new(classify(&usage.process));
+                        mine.workload = Arc::new(named(names, classify(&usage.process)));
                     }
                     mine.process = usage.process.clone();
                 }
@@ -223,7 +291,7 @@ impl Accounts {
             }
             Entry::Vacant(entry) => entry.insert(ProcessAccount {
                 process: usage.process.clone(),
-                workload: Arc::new(classify(&usage.process)),
+                workload: Arc::new(named(names, classify(&usage.process))),
                 account: Account::new(domains),
                 unshown: Account::new(domains),
                 first: sequence,
@@ -244,47 +312,53 @@ impl Accounts {
         if !living {
             mine.account.rest(prices);
         }
-        if let Some(container) = &mine.workload.container {
-            let group = group(
-                &mut self.containers,
-                &container.id,
-                container,
-                domains,
-                sequence,
-            );
-            group
-                .account
-                .charge(sequence, &usage.delta, share, prices, living);
-            group.touch(sequence, now, living);
-        }
-        if let Some(vm) = &mine.workload.vm {
-            let group = group(&mut self.vms, &vm.id, vm, domains, sequence);
-            group
-                .account
-                .charge(sequence, &usage.delta, share, prices, living);
-            group.touch(sequence, now, living);
-        }
+        let workload = Arc::clone(&mine.workload);
+        let charged = Charged {
+            delta: &usage.delta,
+            share,
+            prices,
+            living,
+            now,
+        };
+        self.charge_groups(&workload, &charged);
     }
 
-    /// Charges a container with what its processes did whose names were lost.
-    pub(super) fn charge_container(
+    /// Charges what a cgroup belongs to with what its processes did whose names were lost.
+    pub(super) fn charge_unnamed(
         &mut self,
-        container: &Arc<Container>,
+        workload: Workload,
         delta: &Counters,
-        share: f64,
+        share: Share,
         prices: &Prices,
         now: Duration,
     ) {
+        let charged = Charged {
+            delta,
+            share,
+            prices,
+            living: false,
+            now,
+        };
+        self.charge_groups(&named(&self.names, workload), &charged);
+    }
+
+    fn charge_groups(&mut self, workload: &Workload, charged: &Charged<'_>) {
         let (sequence, domains) = (self.sequence, self.domains);
-        let group = group(
-            &mut self.containers,
-            &container.id,
-            container,
-            domains,
-            sequence,
-        );
-        group.account.charge(sequence, delta, share, prices, false);
-        group.touch(sequence, now, false);
+        if let Some(container) = &workload.container {
+            let what = || (Arc::clone(container), workload.pod.clone());
+            let groups = &mut self.containers;
+            group(groups, &container.id, what, domains, sequence).charge(sequence, charged);
+        }
+        if let Some(pod) = &workload.pod {
+            let groups = &mut self.pods;
+            let what = || Arc::clone(pod);
+            group(groups, &pod.uid, what, domains, sequence).charge(sequence, charged);
+        }
+        if let Some(vm) = &workload.vm {
+            let groups = &mut self.vms;
+            let what = || Arc::clone(vm);
+            group(groups, &vm.id, what, domains, sequence).charge(sequence, charged);
+        }
     }
 
     /// Closes the books of one sample: rests what did nothing, keeps the largest ended processes, folds the others, drops
@@ -305,6 +379,8 @@ impl Accounts {
         self.fold_ended(prices, now);
         let old = |touched: Duration| now.saturating_sub(touched) > retention;
         self.containers
+            .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
+        self.pods
             .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
         self.vms
             .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
@@ -407,7 +483,18 @@ impl Accounts {
         self.containers
             .values()
             .map(|g| ContainerSnapshot {
-                container: g.what.clone(),
+                container: g.what.0.clone(),
+                pod: g.what.1.clone(),
+                usage: g.account.usage(state(g.alive == self.sequence)),
+            })
+            .collect()
+    }
+
+    pub(super) fn pods(&self) -> Vec<PodSnapshot> {
+        self.pods
+            .values()
+            .map(|g| PodSnapshot {
+                pod: g.what.clone(),
                 usage: g.account.usage(state(g.alive == self.sequence)),
             })
             .collect()
@@ -446,8 +533,25 @@ impl Account {
     }
 }
 
+/// What a group is charged with.
+struct Charged<'a> {
+    delta: &'a Counters,
+    share: Share,
+    prices: &'a Prices,
+    living: bool,
+    now: Duration,
+}
+
 impl<T> GroupAccount<T> {
-    fn touch(&mut self, sequence: u64, now: Duration, living: bool) {
+    fn charge(&mut self, sequence: u64, charged: &Charged<'_>) {
+        let Charged {
+            delta,
+            share,
+            prices,
+            living,
+            now,
+        } = *charged;
+        self.account.charge(sequence, delta, share, prices, living);
         self.touched = now;
         if living {
             self.alive = sequence;
@@ -464,9 +568,9 @@ impl<T> GroupAccount<T> {
 }
 
 fn group<'a, T>(
-    groups: &'a mut HashMap<Arc<str>, GroupAccount<T>>,
+    groups: &'a mut Groups<T>,
     id: &Arc<str>,
-    what: &Arc<T>,
+    what: impl FnOnce() -> T,
     domains: usize,
     sequence: u64,
 ) -> &'a mut GroupAccount<T> {
@@ -474,7 +578,7 @@ fn group<'a, T>(
         groups.insert(
             id.clone(),
             GroupAccount {
-                what: what.clone(),
+                what: what(),
                 account: Account::new(domains),
                 alive: sequence.saturating_sub(1),
                 touched: Duration::ZERO,
@@ -484,6 +588,11 @@ fn group<'a, T>(
     groups
         .get_mut(id)
         .expect("inserted above when it was missing")
+}
+
+/// The workload with the names that are known of it.
+fn named(names: &PodTable, workload: Workload) -> Workload {
+    names.name(&workload).unwrap_or(workload)
 }
 
 fn state(living: bool) -> State {

@@ -174,11 +174,15 @@ impl Book {
         (self.clock)()
     }
 
-    /// Whether all figures come from a model.
+    /// Whether all figures come from a model, but for those of graphics processors.
     pub(super) fn is_modeled(&self) -> bool {
+        let only_gpus = |s: &Source| {
+            let zones = s.meter.source().zones();
+            !zones.is_empty() && zones.iter().all(|zone| zone.domain == Domain::Gpu)
+        };
         self.sources
             .iter()
-            .all(|s| matches!(s.meter, Meter::Modeled(_)))
+            .all(|s| matches!(s.meter, Meter::Modeled(_)) || only_gpus(s))
     }
 
     /// The domains that are read, in the order of [`Domain`].

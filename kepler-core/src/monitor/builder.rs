@@ -1,26 +1,30 @@
 //! What a monitor watches and with what.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::attribution::{Residual, Shares};
+use crate::attribution::{IdleShare, IdleSplit, Residual, Shares};
 use crate::energy::{self, Domain, EnergySource, Meters, Scripted};
 use crate::error::Result;
 use crate::host::{Host, MachineSpec};
 use crate::modeled::Modeled;
 use crate::note::Note;
 use crate::units::{Joules, Watts};
+#[cfg(feature = "nvml")]
+use crate::usage::GpuReader;
 use crate::usage::{
     Counter, CounterSet, Counters, NodeReader, NodeUsage, Procfs, Usage, UsageSource,
 };
 
-use super::Monitor;
 use super::accounts::{Accounts, Keep};
 use super::book::{Book, Clock, Meter, ModeledMeter};
 use super::measure::EnergyMeter;
+use super::names::PodNames;
 use super::snapshot::Sources;
 use super::zones::Zones;
+use super::{IdlePolicy, Monitor};
 
 /// Where usage comes from.
 #[derive(Default)]
@@ -47,6 +51,23 @@ pub struct MonitorBuilder {
     ended_limit: usize,
     ended_least: Joules,
     clock: Clock,
+    extra: Vec<Box<dyn EnergySource>>,
+    idle: IdlePolicy,
+    gpu: GpuChoice,
+    #[cfg(feature = "nvml")]
+    gpus: Option<GpuReader>,
+}
+
+/// Which graphics processors are metered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GpuChoice {
+    /// Those that the driver of this machine tells of, in a build with the feature `nvml`.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// Those that the NVML library at this path tells of.
+    Library(PathBuf),
 }
 
 const RETENTION: Duration = Duration::from_secs(600);
@@ -64,6 +85,11 @@ impl Default for MonitorBuilder {
             ended_limit: ENDED_LIMIT,
             ended_least: Joules::ZERO,
             clock: Arc::new(Host::since_boot),
+            extra: Vec::new(),
+            idle: IdlePolicy::default(),
+            gpu: GpuChoice::Auto,
+            #[cfg(feature = "nvml")]
+            gpus: None,
         }
     }
 }
@@ -95,6 +121,14 @@ impl MonitorBuilder {
     #[must_use]
     pub fn energy(mut self, sources: Vec<Box<dyn EnergySource>>) -> Self {
         self.energy = Some(sources);
+        self
+    }
+
+    /// Another energy source before those of the host: a management controller, or a meter that a host shares with its guest.
+    /// Its domains are read from it.
+    #[must_use]
+    pub fn with_energy(mut self, source: Box<dyn EnergySource>) -> Self {
+        self.extra.push(source);
         self
     }
 
@@ -147,6 +181,34 @@ impl MonitorBuilder {
         self
     }
 
+    /// How energy is split into active and idle; by the busy share of the CPU time by default.
+    #[must_use]
+    pub fn idle(mut self, split: IdleSplit) -> Self {
+        self.idle.split = split;
+        self
+    }
+
+    /// How idle energy is handed to workloads; not at all by default: it is shown apart.
+    #[must_use]
+    pub fn idle_share(mut self, share: IdleShare) -> Self {
+        self.idle.share = share;
+        self
+    }
+
+    /// Which graphics processors are metered; those of this machine's driver by default.
+    #[must_use]
+    pub fn gpu(mut self, choice: GpuChoice) -> Self {
+        self.gpu = choice;
+        self
+    }
+
+    /// What each graphics processor draws idle; by default the least that it drew while nobody used it.
+    #[must_use]
+    pub fn gpu_idle(mut self, idle: Watts) -> Self {
+        self.idle.gpu = Some(idle);
+        self
+    }
+
     /// Opens the sources.
     ///
     /// # Errors
@@ -175,12 +237,17 @@ impl MonitorBuilder {
             shares: Shares::default(),
             accounts: Accounts::new(keep, domains.len()),
             residuals: vec![Residual::default(); domains.len()],
+            idle_residuals: vec![Joules::ZERO; domains.len()],
+            idle: self.idle,
+            #[cfg(feature = "nvml")]
+            gpus: self.gpus,
             domains,
             busy: Duration::ZERO,
             counters: Counters::default(),
             sequence: 0,
             last: None,
             sources: Arc::new(sources),
+            names: PodNames::default(),
             exported: Arc::new(AtomicU64::new(0)),
             process: std::process::id(),
         })
@@ -207,19 +274,61 @@ impl MonitorBuilder {
     /// The meters that were given or that the host has; the power model where it has none.
     fn open_meters(&mut self, notes: &mut Vec<Note>) -> Result<Vec<Meter>> {
         if let Some(given) = self.energy.take() {
-            return Ok(given.into_iter().map(Meter::Measured).collect());
+            let mut meters: Vec<Meter> = given.into_iter().map(Meter::Measured).collect();
+            if matches!(self.gpu, GpuChoice::Library(_)) {
+                meters.extend(self.open_gpu(notes));
+            }
+            return Ok(meters);
         }
         let (measured, tried) = energy::open(&self.host, &self.meters);
         notes.extend(tried);
-        if !measured.is_empty() {
-            return Ok(measured.into_iter().map(Meter::Measured).collect());
+        let extra = std::mem::take(&mut self.extra);
+        notes.extend(extra.iter().map(|source| {
+            let zones: Vec<&str> = source.zones().iter().map(|z| z.name.as_str()).collect();
+            Note::on(source.name(), zones.join(", "))
+        }));
+        let all = extra.into_iter().chain(measured);
+        let mut meters: Vec<Meter> = all.map(Meter::Measured).collect();
+        if meters.is_empty() {
+            meters.push(self.modeled(notes)?);
         }
+        meters.extend(self.open_gpu(notes));
+        Ok(meters)
+    }
+
+    #[cfg(feature = "nvml")]
+    fn open_gpu(&mut self, notes: &mut Vec<Note>) -> Option<Meter> {
+        let path = match &self.gpu {
+            GpuChoice::Off => return None,
+            GpuChoice::Auto if !self.host.is_live() => return None,
+            GpuChoice::Auto => None,
+            GpuChoice::Library(path) => Some(path.as_path()),
+        };
+        match energy::Nvml::open(path) {
+            Ok(source) => {
+                let names: Vec<&str> = source.zones().iter().map(|z| z.name.as_str()).collect();
+                notes.push(Note::on(energy::Nvml::NAME, names.join(", ")));
+                self.gpus = Some(GpuReader::new(source.library()));
+                Some(Meter::Measured(Box::new(source)))
+            }
+            Err(error) => {
+                notes.push(Note::off(energy::Nvml::NAME, &error, ""));
+                None
+            }
+        }
+    }
+
+    #[cfg(not(feature = "nvml"))]
+    fn open_gpu(&mut self, _: &mut Vec<Note>) -> Option<Meter> {
+        None
+    }
+
+    /// The power model that stands in for meters.
+    fn modeled(&self, notes: &mut Vec<Note>) -> Result<Meter> {
         let model = Modeled::embedded(&MachineSpec::discover(&self.host)?);
         notes.push(Note::on("power model", model.model().name().to_string()));
         let node = NodeReader::open(&self.host)?;
-        Ok(vec![Meter::Modeled(Box::new(ModeledMeter::new(
-            model, node,
-        )))])
+        Ok(Meter::Modeled(Box::new(ModeledMeter::new(model, node))))
     }
 }
 

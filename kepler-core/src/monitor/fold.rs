@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use crate::units::{Joules, Watts};
 use crate::usage::{Counters, ProcessKey};
-use crate::workload::{Container, Runtime, VirtualMachine};
+use crate::workload::{Container, Pod, Runtime, VirtualMachine};
 
 use super::snapshot::{
-    ContainerSnapshot, EndedSnapshot, Snapshot, State, VmSnapshot, WorkloadEnergy, WorkloadUsage,
+    ContainerSnapshot, EndedSnapshot, PodSnapshot, Snapshot, State, VmSnapshot, WorkloadEnergy,
+    WorkloadUsage,
 };
 
 /// The name of the entry of all workloads without one.
@@ -36,6 +37,7 @@ pub struct Fold {
     limit: usize,
     processes: Book<Id>,
     containers: Book<Arc<str>>,
+    pods: Book<Arc<str>>,
     vms: Book<Arc<str>>,
 }
 
@@ -77,6 +79,7 @@ impl Fold {
             limit,
             processes: Book::default(),
             containers: Book::default(),
+            pods: Book::default(),
             vms: Book::default(),
         }
     }
@@ -118,6 +121,21 @@ impl Fold {
                 pod_uid: None,
                 name: Some(OTHER.into()),
             }),
+            pod: None,
+            usage,
+        }));
+
+        let all = mine.pods.iter_mut();
+        let all = all.map(|p| (p.pod.uid.clone(), &mut p.usage));
+        let (kept, other) = self.pods.turn(all, limit);
+        let mut kept = kept.into_iter();
+        mine.pods.retain(|_| kept.next().unwrap_or(true));
+        mine.pods.extend(other.map(|usage| PodSnapshot {
+            pod: Arc::new(Pod {
+                uid: OTHER.into(),
+                name: Some(OTHER.into()),
+                namespace: None,
+            }),
             usage,
         }));
 
@@ -154,7 +172,9 @@ impl<K: Eq + Hash> Book<K> {
             order[limit..].iter().for_each(|i| kept[*i] = false);
         }
         if let Some(other) = &mut self.other {
-            other.energy.iter_mut().for_each(|e| e.watts = None);
+            for energy in &mut other.energy {
+                (energy.watts, energy.idle_watts) = (None, None);
+            }
         }
         for ((key, usage), kept) in workloads.into_iter().zip(&kept) {
             let known = match self.known.entry(key) {
@@ -198,8 +218,13 @@ fn book(other: &mut WorkloadUsage, grown: &Sum, usage: &WorkloadUsage) {
     {
         mine.joules += *joules;
         mine.idle += *idle;
-        if let Some(watts) = theirs.watts {
-            mine.watts = Some(mine.watts.unwrap_or(Watts::ZERO) + watts);
+        for (mine, theirs) in [
+            (&mut mine.watts, theirs.watts),
+            (&mut mine.idle_watts, theirs.idle_watts),
+        ] {
+            if let Some(watts) = theirs {
+                *mine = Some(mine.unwrap_or(Watts::ZERO) + watts);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod child;
 mod doctor;
 mod fold;
 mod measure;
+mod names;
 mod rank;
 mod snapshot;
 mod zones;
@@ -16,24 +17,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::attribution::{Residual, Shares};
+use crate::attribution::{IdleShare, IdleSplit, Residual, Shares};
 use crate::energy::Domain;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::units::{Joules, Watts};
+#[cfg(feature = "nvml")]
+use crate::usage::GpuReader;
 use crate::usage::{Counters, Usage, UsageSource};
 use crate::workload::classify_cgroup;
 
-use accounts::{Accounts, Prices};
-use zones::{DomainDelta, Zones};
+use accounts::{Accounts, Prices, Share};
+use zones::{DomainDelta, Judge, Zones};
 
-pub use builder::{MonitorBuilder, UsageChoice};
+pub use builder::{GpuChoice, MonitorBuilder, UsageChoice};
 pub use doctor::{Diagnosis, doctor};
 pub use fold::Fold;
 pub use measure::{EnergyMeter, MeasuredDomain, Measurement, Scope, Window};
+pub use names::PodNames;
 pub use rank::{Ranked, WorkloadKind};
 pub use snapshot::{
-    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, ProcessSnapshot, SampleCost,
-    Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,
+    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, PodSnapshot, ProcessSnapshot,
+    SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,
 };
 
 /// Watches one machine: each [`Monitor::sample`] tells what everything on it used since the sample before.
@@ -62,13 +67,27 @@ pub struct Monitor {
     accounts: Accounts,
     domains: Vec<Domain>,
     residuals: Vec<Residual>,
+    idle_residuals: Vec<Joules>,
+    idle: IdlePolicy,
+    #[cfg(feature = "nvml")]
+    gpus: Option<GpuReader>,
     busy: Duration,
     counters: Counters,
     sequence: u64,
     last: Option<Duration>,
     sources: Arc<Sources>,
+    names: PodNames,
     exported: Arc<AtomicU64>,
     process: u32,
+}
+
+/// What is done with idle energy.
+#[derive(Clone, Copy, Debug, Default)]
+struct IdlePolicy {
+    split: IdleSplit,
+    share: IdleShare,
+    /// What a graphics processor draws idle.
+    gpu: Option<Watts>,
 }
 
 /// Tells a monitor which of its snapshots were shown to somebody who watches growth, as a Prometheus scrape does.
@@ -112,6 +131,11 @@ impl Monitor {
         ExportMark(self.exported.clone())
     }
 
+    /// A handle that tells this monitor who the pods on its node are.
+    pub fn pod_names(&self) -> PodNames {
+        self.names.clone()
+    }
+
     /// Takes a sample. The first one is the baseline: nothing is booked from before it.
     ///
     /// # Errors
@@ -125,12 +149,23 @@ impl Monitor {
         let now = self.meter.with_book(|book| book.now());
         self.usage_source.sample(now, &mut self.usage)?;
         // Right behind the usage, so that both speak of the same interval.
-        let (zones, busy_ratio) = (&mut self.zones, self.usage.node.busy_ratio());
+        #[cfg(feature = "nvml")]
+        if let Some(gpus) = &mut self.gpus {
+            gpus.read(&mut self.usage.gpus);
+        }
+        let judge = Judge {
+            busy_ratio: self.usage.node.busy_ratio(),
+            idle: self.idle.split,
+            gpus: &self.usage.gpus,
+            gpu_idle: self.idle.gpu,
+        };
+        let zones = &mut self.zones;
         self.meter.with_book(|book| {
             book.read();
-            zones.advance(book, busy_ratio);
+            zones.advance(book, &judge);
         });
         self.sequence += 1;
+        self.learn_names();
         let deltas = self.zones.deltas();
         self.attribute(now, &deltas);
         let mut snapshot = self.snapshot(now, &deltas);
@@ -142,28 +177,55 @@ impl Monitor {
         Ok(Arc::new(snapshot))
     }
 
+    fn learn_names(&mut self) {
+        let news = self.names.news();
+        if let Some(table) = news.table {
+            self.accounts.rename(table);
+        }
+        if let Some(note) = news.note {
+            let mut sources = (*self.sources).clone();
+            sources.notes.retain(|known| known.part != note.part);
+            sources.notes.push(note);
+            self.sources = Arc::new(sources);
+        }
+    }
+
     fn attribute(&mut self, now: Duration, deltas: &[DomainDelta]) {
         self.shares.by_cpu_time(&self.usage);
+        let zones = &self.zones;
+        self.shares
+            .by_gpu(&self.usage, |index| zones.gpu_active(index));
+        let gpu = self.domains.iter().position(|d| *d == Domain::Gpu);
         self.busy += Duration::from_nanos(self.usage.node.busy_ns);
         self.counters.add(&self.usage.node.counters);
-        for (sum, delta) in self.residuals.iter_mut().zip(deltas) {
-            sum.add(&self.shares.residual(delta.energy.active));
+        for (place, (sum, delta)) in self.residuals.iter_mut().zip(deltas).enumerate() {
+            sum.add(&self.shares.of(gpu == Some(place), delta.energy.active));
         }
         self.accounts
             .begin(self.sequence, self.exported.load(Ordering::Relaxed));
         let living = self.usage.processes.iter().filter(|p| !p.ended).count();
-        let prices = Prices::new(deltas.to_vec(), living);
-        for (process, share) in self.usage.processes.iter().zip(&self.shares.processes) {
-            self.accounts.charge(process, *share, &prices, now);
+        let prices = Prices::new(deltas.to_vec(), gpu, self.idle.share, living);
+        let mut carried = 0.0;
+        for (place, process) in self.usage.processes.iter().enumerate() {
+            let share = Share {
+                cpu: self.shares.processes[place],
+                gpu: self.shares.gpu.get(place).copied().unwrap_or(0.0),
+            };
+            carried += prices.idle(share, !process.ended);
+            self.accounts.charge(process, share, &prices, now);
+        }
+        for (sum, delta) in self.idle_residuals.iter_mut().zip(deltas) {
+            *sum += delta.energy.idle * (1.0 - carried).max(0.0);
         }
         for (unnamed, share) in self.usage.unnamed.iter().zip(&self.shares.unnamed) {
-            if let Some(container) = unnamed
-                .cgroup
-                .as_deref()
-                .and_then(|path| classify_cgroup(path).container)
-            {
+            if let Some(path) = unnamed.cgroup.as_deref() {
+                let workload = classify_cgroup(path);
+                let share = Share {
+                    cpu: *share,
+                    gpu: 0.0,
+                };
                 self.accounts
-                    .charge_container(&container, &unnamed.delta, *share, &prices, now);
+                    .charge_unnamed(workload, &unnamed.delta, share, &prices, now);
             }
         }
         self.accounts.close(&prices, now);
@@ -177,7 +239,8 @@ impl Monitor {
                 energy: totals[d],
                 power: deltas[d].power,
                 residual: self.residuals[d],
-                residual_delta: self.shares.residual(deltas[d].energy.active),
+                idle_residual: self.idle_residuals[d],
+                residual_delta: (self.shares).of(*domain == Domain::Gpu, deltas[d].energy.active),
                 delta: deltas[d].energy,
                 provenance: self.zones.provenance(d)?,
             })
@@ -198,9 +261,12 @@ impl Monitor {
             },
             processes: self.accounts.processes(),
             containers: self.accounts.containers(),
+            pods: self.accounts.pods(),
             vms: self.accounts.vms(),
             ended: self.accounts.ended(),
             collected: self.usage.collected,
+            idle_split: self.idle.split,
+            idle_share: self.idle.share,
             sources: self.sources.clone(),
             stats: self.usage.stats,
             cost: SampleCost::default(),

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::attribution::{Residual, Split};
+use crate::attribution::{IdleShare, IdleSplit, Residual, Split};
 use crate::energy::{Domain, Zone};
 use crate::note::Note;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Watts};
 use crate::usage::{CounterSet, Counters, NodeUsage, Process, UsageStats};
-use crate::workload::{Container, VirtualMachine, Workload};
+use crate::workload::{Container, Pod, VirtualMachine, Workload};
 
 /// One zone since the monitor started.
 #[derive(Clone, Debug, Serialize)]
@@ -44,6 +44,8 @@ pub struct DomainSnapshot {
     pub power: Option<Split<Watts>>,
     /// What of `energy.active` no process was charged with: `active = processes + residual`.
     pub residual: Residual,
+    /// What of `energy.idle` no process carries.
+    pub idle_residual: Joules,
     /// The residual of the last interval alone.
     pub residual_delta: Residual,
     /// Energy of the last interval alone.
@@ -78,11 +80,14 @@ pub struct NodeSnapshot {
 pub struct WorkloadEnergy {
     /// Active energy since it was first seen; never falls.
     pub joules: Joules,
-    /// Its equal share of the machine's idle energy since it was first seen: each living process carries the same.
+    /// Its share of the machine's idle energy since it was first seen: each living process carries the same, or by its share
+    /// of the busy time where [`Snapshot::idle_share`] says so.
     pub idle: Joules,
     /// Mean active power over the last interval: 0 W after it ended; `None` on the first sample and when the domain could
     /// not be read.
     pub watts: Option<Watts>,
+    /// Its share of the mean idle power over the last interval, as `watts`.
+    pub idle_watts: Option<Watts>,
 }
 
 /// Whether a workload lives.
@@ -133,6 +138,18 @@ pub struct ProcessSnapshot {
 pub struct ContainerSnapshot {
     /// Which container.
     pub container: Arc<Container>,
+    /// The pod it belongs to.
+    pub pod: Option<Arc<Pod>>,
+    /// What it used.
+    #[serde(flatten)]
+    pub usage: WorkloadUsage,
+}
+
+/// One pod: its containers, those that were restarted or ended included, and its processes outside of them.
+#[derive(Clone, Debug, Serialize)]
+pub struct PodSnapshot {
+    /// Which pod; its names are absent where no pod table told them.
+    pub pod: Arc<Pod>,
     /// What it used.
     #[serde(flatten)]
     pub usage: WorkloadUsage,
@@ -202,6 +219,8 @@ pub struct Snapshot {
     pub processes: Vec<ProcessSnapshot>,
     /// Containers that live, and those that ended within the retention.
     pub containers: Vec<ContainerSnapshot>,
+    /// Pods that live, and those that ended within the retention.
+    pub pods: Vec<PodSnapshot>,
     /// Virtual machines that live, and those that ended within the retention.
     pub vms: Vec<VmSnapshot>,
     /// Ended processes without an entry of their own.
@@ -209,6 +228,10 @@ pub struct Snapshot {
     /// Which counters are collected; the others are absent, not 0.
     #[serde(skip)]
     pub collected: CounterSet,
+    /// How energy is split into active and idle.
+    pub idle_split: IdleSplit,
+    /// How idle energy is handed to workloads.
+    pub idle_share: IdleShare,
     /// Which sources are in use.
     pub sources: Arc<Sources>,
     /// What collecting usage took, since the monitor started.
@@ -230,6 +253,14 @@ impl Snapshot {
                 )
             })
             .collect()
+    }
+
+    /// Ids of the containers that run in a pod and whose names nobody told yet: a newer pod list may.
+    pub fn unnamed_containers(&self) -> impl Iterator<Item = &Arc<str>> {
+        let running = self.containers.iter().filter(|c| {
+            c.usage.state == State::Running && c.pod.is_some() && c.container.name.is_none()
+        });
+        running.map(|c| &c.container.id)
     }
 }
 

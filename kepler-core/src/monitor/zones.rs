@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::attribution::{Split, split};
+use crate::attribution::{IdleFit, IdleSplit, Split, split, split_by_level};
+use crate::energy::Domain;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Watts};
+use crate::usage::GpuUsage;
 
 use super::book::{Book, ZoneTotal};
 use super::snapshot::ZoneSnapshot;
@@ -17,9 +19,21 @@ pub(super) struct Zones {
     domains: usize,
 }
 
+/// How an interval's energy is split into active and idle.
+pub(super) struct Judge<'a> {
+    pub(super) busy_ratio: Option<f64>,
+    pub(super) idle: IdleSplit,
+    pub(super) gpus: &'a [GpuUsage],
+    /// What a graphics processor draws idle, where it was told.
+    pub(super) gpu_idle: Option<Watts>,
+}
+
 struct ZoneState {
     now: ZoneTotal,
     energy: Split<Joules>,
+    fit: IdleFit,
+    /// The least mean power of an interval in which nobody used the graphics processor.
+    unused: Option<Watts>,
     /// Energy of the last interval and the time it covers; `None` when the zone could not be read in it.
     last: Option<(Split<Joules>, Duration)>,
 }
@@ -33,22 +47,34 @@ pub(super) struct DomainDelta {
 }
 
 impl Zones {
-    /// Takes the book's totals as they are now; what came since the last time is split by the machine's busy ratio. The
-    /// first time is the baseline.
-    pub(super) fn advance(&mut self, book: &Book, busy_ratio: Option<f64>) {
+    /// Takes the book's totals as they are now; what came since the last time is split as `judge` says. The first time is the
+    /// baseline.
+    pub(super) fn advance(&mut self, book: &Book, judge: &Judge<'_>) {
         self.domains = book.domains().len();
         if self.zones.is_empty() {
             let baseline = |now: &ZoneTotal| ZoneState {
                 now: now.clone(),
                 energy: Split::default(),
+                fit: IdleFit::default(),
+                unused: None,
                 last: None,
             };
             self.zones = book.zones().iter().map(baseline).collect();
             return;
         }
         for (mine, now) in self.zones.iter_mut().zip(book.zones()) {
-            mine.advance(now, busy_ratio);
+            mine.advance(now, judge);
         }
+    }
+
+    /// Active energy of the graphics processor of this number in the last interval.
+    pub(super) fn gpu_active(&self, index: u32) -> Joules {
+        let mut mine = self
+            .zones
+            .iter()
+            .filter(|z| z.now.zone.domain == Domain::Gpu && z.now.zone.index == Some(index));
+        let last = mine.next().and_then(|zone| zone.last);
+        last.map_or(Joules::ZERO, |(energy, _)| energy.active)
     }
 
     /// What each domain used in the last interval, in the order of [`Book::domains`].
@@ -100,17 +126,60 @@ impl Zones {
 }
 
 impl ZoneState {
-    fn advance(&mut self, now: &ZoneTotal, busy_ratio: Option<f64>) {
-        let energy = split(now.joules - self.now.joules, busy_ratio);
-        self.energy = self.energy + energy;
+    fn advance(&mut self, now: &ZoneTotal, judge: &Judge<'_>) {
         let over = now
             .at
             .zip(self.now.at)
             .map(|(now, before)| now.saturating_sub(before));
         let steady = now.refused == self.now.refused && now.baselines == self.now.baselines;
         let believed = now.at != self.now.at && steady;
+        let energy = self.split(
+            now.joules - self.now.joules,
+            over.filter(|_| believed),
+            judge,
+        );
+        self.energy = self.energy + energy;
         self.last = over.filter(|_| believed).map(|over| (energy, over));
         self.now.clone_from(now);
+    }
+
+    fn split(&mut self, total: Joules, over: Option<Duration>, judge: &Judge<'_>) -> Split<Joules> {
+        let power = over.and_then(|over| Some((over, (total / over)?)));
+        if self.now.zone.domain == Domain::Gpu {
+            return self.split_gpu(total, power, judge);
+        }
+        let by_ratio = split(total, judge.busy_ratio);
+        let (Some((over, watts)), Some(busy), IdleSplit::Fitted) =
+            (power, judge.busy_ratio, judge.idle)
+        else {
+            return by_ratio;
+        };
+        self.fit.learn(busy, watts, over);
+        match self.fit.level() {
+            Some(level) => split_by_level(total, level, over),
+            None => by_ratio,
+        }
+    }
+
+    /// A graphics processor works when somebody uses it, whatever the CPUs do.
+    fn split_gpu(
+        &mut self,
+        total: Joules,
+        power: Option<(Duration, Watts)>,
+        judge: &Judge<'_>,
+    ) -> Split<Joules> {
+        let index = self.now.zone.index;
+        let used = judge.gpus.iter().find(|gpu| Some(gpu.index) == index);
+        let (Some(gpu), Some((over, watts))) = (used, power) else {
+            return split(total, None);
+        };
+        if gpu.unused {
+            let least = self.unused.map_or(watts.0, |least| least.0.min(watts.0));
+            self.unused = Some(Watts(least));
+            return split(total, None);
+        }
+        let level = judge.gpu_idle.or(self.unused).unwrap_or(Watts::ZERO);
+        split_by_level(total, level, over)
     }
 
     fn power(&self) -> Option<Split<Watts>> {

@@ -3,6 +3,8 @@
 mod clocks;
 #[cfg(feature = "ebpf")]
 pub mod ebpf;
+#[cfg(feature = "nvml")]
+mod gpu;
 mod identity;
 mod node;
 mod procfs;
@@ -19,6 +21,8 @@ pub(crate) use crate::note::Note;
 
 pub use crate::process::{Process, ProcessKey};
 pub(crate) use clocks::{cgroup_cpu_time, group_cpu_time};
+#[cfg(feature = "nvml")]
+pub use gpu::GpuReader;
 pub use node::NodeReader;
 pub use procfs::Procfs;
 pub use scripted::Scripted;
@@ -258,10 +262,23 @@ pub struct Usage {
     pub refused_ns: u64,
     /// What the machine did.
     pub node: NodeUsage,
+    /// Who used the graphics processors.
+    pub gpus: Vec<GpuUsage>,
     /// Which counters are collected.
     pub collected: CounterSet,
     /// What it took.
     pub stats: UsageStats,
+}
+
+/// Who used one graphics processor in an interval.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GpuUsage {
+    /// Its number, as its energy zone's.
+    pub index: u32,
+    /// Processes by their share of its work. The shares add up to 1, or there is none where nobody worked.
+    pub processes: Vec<(u32, f64)>,
+    /// Whether no process held it at all, so that it drew what it draws idle.
+    pub unused: bool,
 }
 
 /// What a sample of usage took and what went wrong, cumulative since the source was opened.

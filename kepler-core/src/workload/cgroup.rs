@@ -8,6 +8,8 @@ use super::{Container, Runtime};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) container: Option<Container>,
+    /// The uid of the deepest pod.
+    pub(super) pod: Option<Arc<str>>,
     /// The systemd unit inside of the container, or of the host where there is none.
     pub(super) unit: Option<Arc<str>>,
     /// Name of the libvirt domain whose machine scope it is.
@@ -65,6 +67,7 @@ pub(super) fn parse_path(path: &str) -> Place {
         place.domain = domain(folder, parent).or(place.domain);
         parent = folder;
     }
+    place.pod = pod;
     place
 }
 

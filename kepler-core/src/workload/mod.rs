@@ -1,6 +1,7 @@
-//! Whose task it is: process to container or virtual machine, told from cgroup paths and command lines.
+//! Whose task it is: process to container, pod or virtual machine, told from cgroup paths, command lines and pod lists.
 
 mod cgroup;
+mod pods;
 mod vm;
 
 use std::sync::Arc;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::process::Process;
+
+pub use pods::{Change, PodContainer, PodEntry, PodTable, Qos, Role};
 
 /// What brought a container up, as its cgroup path tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -51,6 +54,17 @@ pub struct Container {
     pub name: Option<Arc<str>>,
 }
 
+/// A Kubernetes pod. A cgroup path tells its uid, a pod table the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pod {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// Its name.
+    pub name: Option<Arc<str>>,
+    /// Its namespace.
+    pub namespace: Option<Arc<str>>,
+}
+
 /// A virtual machine, as the command line or cgroup of its hypervisor process tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VirtualMachine {
@@ -67,6 +81,8 @@ pub struct VirtualMachine {
 pub struct Workload {
     /// The container it runs in.
     pub container: Option<Arc<Container>>,
+    /// The pod it runs in: that of its container, or the pod's own processes outside of every container.
+    pub pod: Option<Arc<Pod>>,
     /// The virtual machine that it is.
     pub vm: Option<Arc<VirtualMachine>>,
     /// The systemd unit (service or scope) it runs in: the container's own one inside of a container that has units.
@@ -78,10 +94,10 @@ pub struct Workload {
 pub fn classify(process: &Process) -> Workload {
     let place = process.cgroup.as_deref().map(cgroup::parse_path);
     let place = place.unwrap_or_default();
+    let vm = vm::virtual_machine(process, place.domain.as_deref()).map(Arc::new);
     Workload {
-        vm: vm::virtual_machine(process, place.domain.as_deref()).map(Arc::new),
-        container: place.container.map(Arc::new),
-        unit: place.unit,
+        vm,
+        ..placed(place)
     }
 }
 
@@ -96,9 +112,18 @@ pub fn classify(process: &Process) -> Workload {
 /// assert_eq!((&*container.id, container.runtime), (&*id, Runtime::Docker));
 /// ```
 pub fn classify_cgroup(path: &str) -> Workload {
-    let place = cgroup::parse_path(path);
+    placed(cgroup::parse_path(path))
+}
+
+fn placed(place: cgroup::Place) -> Workload {
+    let pod = place.pod.map(|uid| Pod {
+        uid,
+        name: None,
+        namespace: None,
+    });
     Workload {
         container: place.container.map(Arc::new),
+        pod: pod.map(Arc::new),
         vm: None,
         unit: place.unit,
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kepler_core::Joules;
-use kepler_core::attribution::{Shares, split};
+use kepler_core::attribution::{IdleFit, IdleShare, IdleSplit, Shares, split, split_by_level};
 use kepler_core::usage::{
     Counters, NodeUsage, Process, ProcessKey, ProcessUsage, UnnamedUsage, Usage,
 };
+use kepler_core::{Joules, Watts};
 use proptest::prelude::*;
 
 pub(crate) fn process(pid: u32, comm: &str, cgroup: Option<&str>) -> Arc<Process> {
@@ -79,6 +79,49 @@ fn a_process_that_used_half_of_the_busy_time_gets_half_of_the_active_energy() {
     // The remaining 0.4 s is busy time that nobody accounts for: told, not spread over the others.
     assert!((shares.residual(energy.active).unexplained.0 - 20.0).abs() < 1e-9);
     assert!((shares.unexplained_ratio.unwrap() - 0.25).abs() < 1e-9);
+}
+
+#[test]
+fn fitted_idle_power_is_where_the_line_meets_no_load_and_never_more_than_was_seen() {
+    let mut fit = IdleFit::default();
+    let second = Duration::from_secs(1);
+    // 40 W without load and 60 W more at full load, always a third to two thirds busy.
+    for step in 0..60 {
+        let busy = 0.33 + 0.34 * f64::from(step % 7) / 6.0;
+        fit.learn(busy, Watts(40.0 + 60.0 * busy), second);
+    }
+    assert!((fit.level().unwrap().0 - 40.0).abs() < 1e-6);
+    // A steady load says nothing, nor does a moment.
+    let mut steady = IdleFit::default();
+    let mut short = IdleFit::default();
+    for step in 0..1000 {
+        steady.learn(0.5, Watts(70.0), second);
+        short.learn(f64::from(step % 2), Watts(50.0), Duration::from_millis(1));
+    }
+    assert_eq!((steady.level(), short.level()), (None, None));
+    // Power that falls with load: the least that was seen. Nonsense changes nothing.
+    let mut odd = IdleFit::default();
+    for step in 0..60 {
+        let busy = f64::from(step % 2);
+        odd.learn(busy, Watts(50.0 - 20.0 * busy), second);
+        odd.learn(f64::NAN, Watts(1.0), second);
+    }
+    assert!((odd.level().unwrap().0 - 30.0).abs() < 0.2, "{odd:?}");
+    let split = split_by_level(Joules(100.0), Watts(30.0), 2 * second);
+    assert_eq!((split.idle, split.active), (Joules(60.0), Joules(40.0)));
+    let all_idle = split_by_level(Joules(10.0), Watts(30.0), second);
+    assert_eq!(
+        (all_idle.idle, all_idle.active),
+        (Joules(10.0), Joules(0.0))
+    );
+}
+
+#[test]
+fn a_name_of_a_way_that_there_is_not_is_refused() {
+    assert_eq!("fitted".parse::<IdleSplit>().unwrap(), IdleSplit::Fitted);
+    assert_eq!("usage".parse::<IdleShare>().unwrap(), IdleShare::Usage);
+    let error = "half".parse::<IdleShare>().unwrap_err().to_string();
+    assert!(error.contains("none, equal or usage"), "{error}");
 }
 
 #[test]

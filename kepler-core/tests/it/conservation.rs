@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kepler_core::attribution::{IdleShare, IdleSplit};
 use kepler_core::energy::{Domain, EnergySource, Reading, Zone};
 use kepler_core::monitor::{Monitor, Snapshot, UsageChoice};
 use kepler_core::usage::{
@@ -86,8 +87,11 @@ fn interval() -> impl Strategy<Value = Interval> {
         })
 }
 
+/// The one pod of all containers.
+const POD: &str = "6c2b6f94-1f0c-4f9e-8a11-0b2d8e7c5a33";
+
 fn cgroup(container: Option<u8>) -> Option<Arc<str>> {
-    container.map(|c| format!("/docker/{}", format!("{c:x}").repeat(64)).into())
+    container.map(|c| format!("/kubepods/pod{POD}/{}", format!("{c:x}").repeat(64)).into())
 }
 
 fn usage(interval: &Interval) -> Usage {
@@ -229,7 +233,11 @@ fn near(a: f64, b: f64, scale: f64) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn every_joule_of_every_interval_is_somewhere(trace in prop::collection::vec(interval(), 1..25)) {
+    fn every_joule_of_every_interval_is_somewhere(
+        trace in prop::collection::vec(interval(), 1..25),
+        split in prop::sample::select(&IdleSplit::ALL[..]),
+        share in prop::sample::select(&IdleShare::ALL[..]),
+    ) {
         let frames: Vec<Usage> =
             std::iter::once(Usage::default()).chain(trace.iter().map(usage)).collect();
         let meter = Meter::new(trace.iter().map(|i| i.looks).collect());
@@ -237,6 +245,8 @@ proptest! {
             .energy(vec![Box::new(meter)])
             .usage(UsageChoice::Source(Box::new(Scripted::frames(frames))))
             .ended_limit(usize::MAX)
+            .idle(split)
+            .idle_share(share)
             .build()
             .unwrap();
         let mut before = monitor.sample().unwrap();
@@ -261,6 +271,10 @@ proptest! {
                 let charged: f64 = is.values().map(|joules| joules[d]).sum();
                 let all = domain.energy.idle.0 + charged + domain.residual.total().0;
                 prop_assert!(near(all, domain.energy.total.0, scale));
+                // Idle energy: what processes carry, and what none does.
+                let carried: f64 = now.processes.iter().map(|p| p.usage.energy[d].idle.0).sum();
+                let all = carried + domain.idle_residual.0;
+                prop_assert!(near(all, domain.energy.idle.0, scale), "{all} of {} idle", domain.energy.idle.0);
                 // The interval, at the level of containers: its processes, and what of it lost its name.
                 for (id, (_, joules)) in &groups_are {
                     let members = interval.deeds.iter().filter(|deed| {
@@ -279,6 +293,10 @@ proptest! {
                     let grown = joules[d] - groups_were.get(id).map_or(0.0, |(_, w)| w[d]);
                     prop_assert!(near(grown, named + unnamed, scale), "{grown} of {named} + {unnamed}");
                 }
+                // A pod is its containers, whatever they do.
+                let all: f64 = groups_are.values().map(|(_, joules)| joules[d]).sum();
+                let pod: f64 = now.pods.iter().map(|p| p.usage.energy[d].joules.0).sum();
+                prop_assert!(near(all, pod, scale), "{all} of {pod}");
                 // Nothing falls.
                 for (key, joules) in &was {
                     prop_assert!(is[key][d] >= joules[d]);

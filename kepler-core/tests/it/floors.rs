@@ -8,12 +8,12 @@ use kepler_core::Host;
 /// Modules by floor, lowest first. A submodule is named where it stands on another floor than its parent.
 const FLOORS: [&[&str]; 7] = [
     &["units", "error", "fit"],
-    &["host", "counter", "note", "process", "provenance"],
+    &["host", "counter", "note", "nvml", "process", "provenance"],
     &["energy", "usage", "workload", "model"],
     &["modeled", "model::train"],
     &["attribution"],
     &["monitor", "measure", "doctor"],
-    &["metrics", "protocol"],
+    &["metrics", "protocol", "share"],
 ];
 
 /// Floors whose modules may use each other.

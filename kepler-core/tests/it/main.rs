@@ -21,6 +21,8 @@ mod ebpf_object;
 mod ebpf_short_lives;
 mod floors;
 mod fold;
+#[cfg(feature = "nvml")]
+mod gpu;
 mod hwmon;
 mod machine;
 mod machine_copy;
@@ -36,6 +38,7 @@ mod modeled;
 mod monitor;
 mod parity;
 mod perf_events;
+mod pods;
 mod powercap;
 mod procfs;
 #[cfg(feature = "protocol")]
@@ -44,7 +47,10 @@ mod protocol;
 mod protocol_estimator;
 #[cfg(feature = "protocol")]
 mod protocol_replay;
+#[cfg(feature = "redfish")]
+mod redfish;
 mod registers;
+mod share;
 mod shared;
 #[cfg(feature = "train")]
 mod train;

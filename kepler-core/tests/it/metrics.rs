@@ -12,17 +12,17 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use kepler_core::attribution::{Residual, Split};
+use kepler_core::attribution::{IdleShare, IdleSplit, Residual, Split};
 use kepler_core::energy::{Domain, Zone};
 use kepler_core::metrics::{Exposition, FAMILIES, Format, Group, Kind, Level, Selection};
 use kepler_core::monitor::{
-    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, ProcessSnapshot, SampleCost,
-    Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,
+    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, PodSnapshot, ProcessSnapshot,
+    SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,
 };
 use kepler_core::usage::{
     Counter, CounterSet, Counters, NodeUsage, Process, ProcessKey, UsageStats,
 };
-use kepler_core::workload::{Container, Runtime, VirtualMachine, Workload};
+use kepler_core::workload::{Container, Pod, Runtime, VirtualMachine, Workload};
 use kepler_core::{Host, Joules, Note, Origin, Provenance, Watts};
 
 const HOSTILE: &str = "a\"b\\c\nd{e=\"f\"} 1 # é";
@@ -36,8 +36,7 @@ fn names_types_and_labels_are_those_of_both_generations() {
         let theirs = families(&Host::default().text(path).unwrap());
         assert!(theirs.len() > 10, "{file}");
         for (name, family) in &theirs {
-            // Pods come with a pod table.
-            if !name.starts_with("kepler_") || name.starts_with("kepler_pod_") {
+            if !name.starts_with("kepler_") {
                 continue;
             }
             let mine = ours
@@ -52,7 +51,7 @@ fn names_types_and_labels_are_those_of_both_generations() {
 #[test]
 fn every_family_of_the_table_is_exported_with_its_type_and_labels() {
     let ours = families(&page(&everything(), &snapshot(), Format::Text));
-    for family in FAMILIES {
+    for family in everything().families() {
         let shown = ours
             .get(family.name)
             .unwrap_or_else(|| panic!("{}", family.name));
@@ -60,7 +59,70 @@ fn every_family_of_the_table_is_exported_with_its_type_and_labels() {
         let labels: BTreeSet<String> = family.labels.iter().map(|l| (*l).to_owned()).collect();
         assert_eq!(shown.labels, labels, "{}", family.name);
     }
-    assert_eq!(ours.len(), FAMILIES.len());
+    assert_eq!(ours.len(), everything().families().count());
+    // Of the same name in both generations: alone, the newer one has its own labels.
+    let newer = Selection {
+        groups: vec![Group::Cpu],
+        ..everything()
+    };
+    let newer = families(&page(&newer, &snapshot(), Format::Text));
+    for family in FAMILIES.iter().filter(|f| f.group == Group::Cpu) {
+        let labels: BTreeSet<String> = family.labels.iter().map(|l| (*l).to_owned()).collect();
+        assert_eq!(newer[family.name].labels, labels, "{}", family.name);
+    }
+}
+
+#[test]
+fn idle_energy_that_is_handed_to_workloads_is_in_their_newer_series_and_said_so() {
+    let mut snapshot = snapshot();
+    let joules = [("pid", "42"), ("zone", "package")];
+    let text = page(&everything(), &snapshot, Format::Text);
+    let said = |text: &str, share| {
+        let labels = [("idle_split", "usage-ratio"), ("idle_share", share)];
+        value(text, "kepler_node_attribution_info", &labels)
+    };
+    assert_eq!(said(&text, "none"), 1.0);
+    assert_eq!(
+        value(&text, "kepler_process_cpu_joules_total", &joules),
+        5.5
+    );
+    snapshot.idle_share = IdleShare::Usage;
+    let text = page(&everything(), &snapshot, Format::Text);
+    assert_eq!(said(&text, "usage"), 1.0);
+    assert_eq!(
+        value(&text, "kepler_process_cpu_joules_total", &joules),
+        7.5
+    );
+    assert_eq!(value(&text, "kepler_process_cpu_watts", &joules), 0.75);
+    // The older generation has a mode for it.
+    let older = [("pid", "42"), ("mode", "dynamic")];
+    let name = "kepler_process_package_joules_total";
+    assert_eq!(value(&text, name, &older), 5.5);
+}
+
+#[test]
+fn graphics_processors_have_families_of_their_own() {
+    let newer = Selection {
+        groups: vec![Group::Cpu],
+        ..everything()
+    };
+    let mut snapshot = snapshot();
+    snapshot.processes[1].usage.energy[Domain::ALL.len() - 1] = WorkloadEnergy::default();
+    let text = page(&newer, &snapshot, Format::Text);
+    let gpu = [("gpu", "0"), ("vendor", "nvidia"), ("gpu_name", "gpu")];
+    assert_eq!(value(&text, "kepler_node_gpu_joules_total", &gpu), 300.0);
+    assert_eq!(value(&text, "kepler_node_gpu_idle_watts", &gpu), 20.0);
+    let name = "kepler_process_gpu_joules_total";
+    assert_eq!(
+        value(&text, name, &[("pid", "42"), ("state", "running")]),
+        5.5
+    );
+    assert_eq!(count(&text, name, &[("pid", "43")]), 0);
+    assert_eq!(
+        value(&text, "kepler_pod_gpu_watts", &[("pod_name", "coredns-x7")]),
+        0.25
+    );
+    assert!(!text.contains("zone=\"gpu\""));
 }
 
 #[test]
@@ -172,10 +234,8 @@ fn groups_and_levels_narrow_what_is_exported() {
     let names = families(&page(&narrow, &snapshot(), Format::Text));
     assert!(names.contains_key("kepler_node_cpu_watts"));
     for name in names.keys() {
-        assert!(
-            name.starts_with("kepler_node_cpu_") || name == "kepler_build_info",
-            "{name}"
-        );
+        let chosen = ["kepler_node_", "kepler_pod_", "kepler_build_info"];
+        assert!(chosen.iter().any(|start| name.starts_with(start)), "{name}");
     }
     assert!(
         "gpu"
@@ -256,6 +316,32 @@ fn figures_are_those_of_the_snapshot() {
         ),
         3.0
     );
+}
+
+#[test]
+fn a_pod_has_series_when_its_name_is_known_and_containers_bear_its_name() {
+    let text = page(&everything(), &snapshot(), Format::Text);
+    let pod = [
+        ("pod_id", "0c37"),
+        ("pod_name", "coredns-x7"),
+        ("pod_namespace", "kube-system"),
+        ("state", "running"),
+    ];
+    let seconds = "kepler_pod_cpu_seconds_total";
+    assert_eq!(value(&text, seconds, &pod), 1.000_000_001);
+    assert_eq!(
+        count(&text, seconds, &[("pod_id", "0bad")]),
+        0,
+        "it would come back under another name"
+    );
+    let older = [
+        ("pod_name", "coredns-x7"),
+        ("container_namespace", "kube-system"),
+        ("container_name", "coredns"),
+        ("mode", "dynamic"),
+    ];
+    let joules = "kepler_container_package_joules_total";
+    assert_eq!(value(&text, joules, &older), 5.5);
 }
 
 #[test]
@@ -674,6 +760,16 @@ fn snapshot() -> Snapshot {
         pod_uid: Some("0c37".into()),
         name: Some("coredns".into()),
     });
+    let pod = Arc::new(Pod {
+        uid: "0c37".into(),
+        name: Some("coredns-x7".into()),
+        namespace: Some("kube-system".into()),
+    });
+    let unnamed = Arc::new(Pod {
+        uid: "0bad".into(),
+        name: None,
+        namespace: None,
+    });
     let vm = Arc::new(VirtualMachine {
         id: "v1".into(),
         name: "guest".into(),
@@ -728,8 +824,15 @@ fn snapshot() -> Snapshot {
         ],
         containers: vec![ContainerSnapshot {
             container: Arc::clone(&container),
+            pod: Some(Arc::clone(&pod)),
             usage: usage(State::Running),
         }],
+        pods: [pod, unnamed]
+            .map(|pod| PodSnapshot {
+                pod,
+                usage: usage(State::Running),
+            })
+            .into(),
         vms: vec![VmSnapshot {
             vm,
             usage: usage(State::Running),
@@ -741,6 +844,8 @@ fn snapshot() -> Snapshot {
             usage: ended,
         }],
         collected: Counter::ALL.into_iter().collect(),
+        idle_split: IdleSplit::UsageRatio,
+        idle_share: IdleShare::None,
         sources: Arc::new(Sources {
             energy: vec!["rapl-powercap".into(), "modeled".into()],
             usage: "ebpf".into(),
@@ -820,6 +925,7 @@ fn domain(domain: Domain) -> DomainSnapshot {
             interrupts: Joules(1.0),
             ..Residual::default()
         },
+        idle_residual: Joules(0.0),
         residual_delta: Residual::default(),
         delta: Split::default(),
         provenance: provenance(domain),
@@ -831,6 +937,7 @@ fn usage(state: State) -> WorkloadUsage {
         joules: Joules(5.5),
         idle: Joules(2.0),
         watts: Some(Watts(0.25)),
+        idle_watts: Some(Watts(0.5)),
     };
     WorkloadUsage {
         state,

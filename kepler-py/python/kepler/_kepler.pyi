@@ -2,7 +2,7 @@ from _typeshed import SupportsGetItem
 from os import PathLike
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Container", "Diagnosis", "DomainEnergy", "Ended", "EnergyMeter", "MachineSpec", "MeasuredZone", "Measurement", "ModelEntry", "Monitor", "Node", "Note", "Process", "Provenance", "RawModel", "RawOptions", "RawRegistry", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "train_arrays", "train_csv", "version"]
+__all__ = ["Container", "Diagnosis", "DomainEnergy", "Ended", "EnergyMeter", "MachineSpec", "MeasuredZone", "Measurement", "ModelEntry", "Monitor", "Node", "Note", "Pod", "Process", "Provenance", "RawModel", "RawOptions", "RawRegistry", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "train_arrays", "train_csv", "version"]
 
 @final
 class Container:
@@ -116,6 +116,11 @@ class DomainEnergy:
     def idle_joules(self, /) -> float:
         """
         What it would have cost without work.
+        """
+    @property
+    def idle_residual(self, /) -> float:
+        """
+        Idle joules that no process carries.
         """
     @property
     def idle_watts(self, /) -> float | None:
@@ -450,7 +455,7 @@ class Monitor:
 
     Works without privileges and without a meter; `sources` says what is used and why. Several monitors can watch at once.
     """
-    def __new__(cls, /, *, usage: str = "auto", counters: SupportsGetItem[int, str] = ..., retention: SupportsFloat | SupportsIndex = 600.0, ended_limit: SupportsIndex = 500, root: str | PathLike[str] | None = None, proc: str | PathLike[str] | None = None, sys: str | PathLike[str] | None = None, fake: bool = False, rapl: SupportsGetItem[int, str] = ..., hwmon: bool = True) -> Monitor:
+    def __new__(cls, /, *, usage: str = "auto", counters: SupportsGetItem[int, str] = ..., retention: SupportsFloat | SupportsIndex = 600.0, ended_limit: SupportsIndex = 500, root: str | PathLike[str] | None = None, proc: str | PathLike[str] | None = None, sys: str | PathLike[str] | None = None, fake: bool = False, rapl: SupportsGetItem[int, str] = ..., hwmon: bool = True, idle: str = "usage-ratio", idle_share: str = "none") -> Monitor:
         """
         Opens the best sources that work here.
 
@@ -473,12 +478,30 @@ class Monitor:
             ``"rapl-msr"``.
         hwmon
             Whether to look for power and energy sensors of the platform.
+        idle
+            How energy is split into active and idle: by the busy share of the CPU time (``"usage-ratio"``), or by the power
+            without work that is fitted to power and load (``"fitted"``).
+        idle_share
+            How idle energy is handed to workloads: ``"none"``, ``"equal"`` to each, or by ``"usage"``.
         """
     def __repr__(self, /) -> str: ...
     @property
     def meter(self, /) -> EnergyMeter:
         """
         Measures blocks of code and commands with this monitor's meters, apart from its samples.
+        """
+    def name_pods(self, /, pod_list: bytes) -> int:
+        """
+        Tells who the pods on this machine are: the next sample names them and their containers.
+
+        Parameters
+        ----------
+        pod_list
+            A pod list, JSON as bytes: what the kubelet answers at ``/pods``, or the API server at ``/api/v1/pods``.
+
+        Returns
+        -------
+        How many pods it names.
         """
     def sample(self, /) -> Snapshot:
         """
@@ -568,6 +591,62 @@ class Note:
         """
 
 @final
+class Pod:
+    """
+    One pod: its containers, those that were restarted or ended included, and its processes outside of them.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def counters(self, /) -> dict[str, int]:
+        """
+        Events.
+        """
+    @property
+    def cpu_seconds(self, /) -> float:
+        """
+        CPU time.
+        """
+    @property
+    def idle_joules(self, /) -> dict[str, float]:
+        """
+        Its processes' shares of the machine's idle energy, by domain.
+        """
+    @property
+    def joules(self, /) -> dict[str, float]:
+        """
+        Active energy by domain.
+        """
+    @property
+    def name(self, /) -> str | None:
+        """
+        Its name, where a pod list told it.
+        """
+    @property
+    def namespace(self, /) -> str | None:
+        """
+        Its namespace, where a pod list told it.
+        """
+    @property
+    def state(self, /) -> str:
+        """
+        `running` or `terminated`.
+        """
+    def to_dict(self, /) -> dict[str, Any]:
+        """
+        The same figures as plain dictionaries, lists, strings and numbers.
+        """
+    @property
+    def uid(self, /) -> str:
+        """
+        The uid.
+        """
+    @property
+    def watts(self, /) -> dict[str, float]:
+        """
+        Active power by domain.
+        """
+
+@final
 class Process:
     """
     One process. Figures are since it was first seen, watts of the last interval.
@@ -622,6 +701,11 @@ class Process:
     def pid(self, /) -> int:
         """
         The process id.
+        """
+    @property
+    def pod(self, /) -> str | None:
+        """
+        The uid of its pod.
         """
     @property
     def start_seconds(self, /) -> float:
@@ -820,6 +904,16 @@ class Snapshot:
         Ended processes without an entry of their own.
         """
     @property
+    def idle_share(self, /) -> str:
+        """
+        How idle energy is handed to workloads: ``"none"``, ``"equal"`` or ``"usage"``.
+        """
+    @property
+    def idle_split(self, /) -> str:
+        """
+        How energy is split into active and idle: ``"usage-ratio"`` or ``"fitted"``.
+        """
+    @property
     def interval(self, /) -> float | None:
         """
         Seconds since the sample before; None on the first.
@@ -828,6 +922,11 @@ class Snapshot:
     def node(self, /) -> Node:
         """
         The machine.
+        """
+    @property
+    def pods(self, /) -> list[Pod]:
+        """
+        Pods that live, and those that ended within the retention.
         """
     @property
     def processes(self, /) -> list[Process]:

@@ -1,10 +1,10 @@
 //! Power and energy sensors: `/sys/class/hwmon` (<https://docs.kernel.org/hwmon/sysfs-interface.html>).
 
-mod power;
 mod sensor;
 
 use std::time::Duration;
 
+use super::power::Power;
 use crate::energy::meter::{self, Meter};
 use crate::energy::suspends::Suspends;
 use crate::energy::{Domain, EnergySource, Reading, Zone};
@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::host::{Host, KeptFile};
 use crate::note::Note;
 use crate::provenance::Provenance;
-use power::Power;
 use sensor::{Quantity, Sensor};
 
 /// Sensors whose driver or label clearly says what they measure: the whole machine by ACPI power meter or OpenPOWER,

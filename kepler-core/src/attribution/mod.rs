@@ -12,12 +12,18 @@
 //! in the residual instead of being spread over those that were seen. Where tasks account for more than was busy (a record
 //! that came late, stolen time inside a task's runtime), every share is scaled down so that they add up to one.
 
+mod idle;
+
+use std::collections::HashMap;
 use std::ops::Add;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::units::{Joules, count_to_f64};
-use crate::usage::Usage;
+use crate::units::{Joules, Watts, count_to_f64};
+use crate::usage::{GpuUsage, Usage};
+
+pub use idle::{IdleFit, IdleShare, IdleSplit};
 
 /// Energy split by whether the machine worked: `total = active + idle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -90,6 +96,11 @@ pub struct Shares {
     /// Busy time that nothing accounts for, as a share of busy time and before scaling: below 0 where tasks account for
     /// more than was busy. `None` when the machine was not busy.
     pub unexplained_ratio: Option<f64>,
+    /// Share that each entry of [`Usage::processes`] has of the active energy of the graphics processors, 0 to 1; empty where
+    /// there is none.
+    pub gpu: Vec<f64>,
+    /// The rest of it: processors whose users are unknown, and users that are no process here.
+    pub gpu_unexplained: f64,
 }
 
 impl Shares {
@@ -140,6 +151,48 @@ impl Shares {
         self.unexplained_ratio = (busy > 0.0).then(|| (busy - explained) / busy);
     }
 
+    /// Shares of the graphics processors, by who worked on each. `active` tells the active energy of the one of an index.
+    pub fn by_gpu(&mut self, usage: &Usage, active: impl Fn(u32) -> Joules) {
+        self.gpu.clear();
+        self.gpu_unexplained = 1.0;
+        let all: f64 = usage.gpus.iter().map(|gpu| active(gpu.index).0).sum();
+        if usage.gpus.is_empty() || all <= 0.0 {
+            return;
+        }
+        let mut by_pid: HashMap<u32, f64> = HashMap::new();
+        for GpuUsage {
+            index, processes, ..
+        } in &usage.gpus
+        {
+            for (pid, share) in processes {
+                *by_pid.entry(*pid).or_default() += active(*index).0 * share / all;
+            }
+        }
+        // Of two processes with one pid the later has it: it is taken out here.
+        let share = |pid| by_pid.remove(&pid).unwrap_or(0.0);
+        let pids = usage.processes.iter().rev().map(|p| p.process.key.pid);
+        self.gpu.extend(pids.map(share));
+        self.gpu.reverse();
+        self.gpu_unexplained = (1.0 - self.gpu.iter().sum::<f64>()).max(0.0);
+    }
+
+    /// What of `active` joules of a domain no process is charged with.
+    pub(crate) fn of(&self, is_gpu: bool, active: Joules) -> Residual {
+        if is_gpu {
+            self.gpu_residual(active)
+        } else {
+            self.residual(active)
+        }
+    }
+
+    /// What of `active` joules of the graphics processors no process is charged with.
+    pub fn gpu_residual(&self, active: Joules) -> Residual {
+        Residual {
+            unexplained: active * self.gpu_unexplained,
+            ..Residual::default()
+        }
+    }
+
     /// What of `active` joules no process is charged with, by cause.
     pub fn residual(&self, active: Joules) -> Residual {
         Residual {
@@ -149,6 +202,16 @@ impl Shares {
             refused: active * self.refused,
             unexplained: active * self.unexplained,
         }
+    }
+}
+
+/// Splits energy by what the part draws without work, over the interval's length.
+pub fn split_by_level(total: Joules, idle: Watts, over: Duration) -> Split<Joules> {
+    let idle = Joules((idle * over).0.clamp(0.0, total.0.max(0.0)));
+    Split {
+        total,
+        active: total - idle,
+        idle,
     }
 }
 

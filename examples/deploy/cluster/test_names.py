@@ -1,0 +1,347 @@
+"""The exporter on a real cluster: every pod, container and restart has its name, and its CPU time is the kernel's own.
+
+Four exporters look at once: two as pods of a DaemonSet, two on the host, asking the kubelet and the API server.
+"""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import cluster
+from conftest import EXPORTER, IMAGE
+
+SHELL = "docker.io/local/busybox:1"
+MODES = ("kubelet", "apiserver")
+MINUTE = 60
+SAMPLE = re.compile(r"^(\w+)\{(.*)\} (\S+)$")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+# Busy ones compute, quiet ones start a short program now and then.
+BOX = "/bin/busybox"
+WORK = {
+    "busy": f"i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; {BOX} sleep 0.05",
+    "quiet": f"{BOX} true; {BOX} sleep 0.5",
+}
+
+
+def script(fifo, work):
+    """Waits for a word, without using any time, works for a minute, and waits again."""
+    until = f"end=$(($({BOX} date +%s)+{MINUTE}))"
+    wait = f"read x < /words/{fifo}"
+    return f"{wait}; {until}; while [ $({BOX} date +%s) -lt $end ]; do {WORK[work]}; done; {wait}"
+
+
+def container(name, command, **more):
+    mount = [{"name": "words", "mountPath": "/words"}]
+    return {
+        "name": name,
+        "image": SHELL,
+        "imagePullPolicy": "Never",
+        "args": ["-c", command],
+        "volumeMounts": mount,
+        **more,
+    }
+
+
+def pod(name, words, containers, init=(), namespace="shop"):
+    words.mkdir(exist_ok=True)
+    spec = {
+        "containers": containers,
+        "initContainers": list(init),
+        "terminationGracePeriodSeconds": 0,
+        "volumes": [{"name": "words", "hostPath": {"path": str(words)}}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def fifo(words, name):
+    words.mkdir(exist_ok=True)
+    os.mkfifo(words / name)
+    return name
+
+
+def say(words, name):
+    """Lets a container go on. It waits at the other end, so this does not block for long."""
+    subprocess.run(["timeout", "30", "sh", "-c", f"echo go > {words / name}"], check=True)
+
+
+# --- exporters --------------------------------------------------------------------------------------------------------
+
+
+def daemonset(mode):
+    name = f"kepler-{mode}"
+    arguments = [
+        "--kube.enable",
+        f"--kube.pod-informer.mode={mode}",
+        "--kube.pod-informer.poll-interval=5s",
+        "--host.sysfs=/host/sys",
+        "--monitor.interval=1s",
+        "--monitor.usage=ebpf",
+        "--fake",
+    ]
+    node = {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    exporter = {
+        "name": "exporter",
+        "image": IMAGE,
+        "imagePullPolicy": "Never",
+        "args": arguments,
+        "env": [node],
+        "securityContext": {
+            "capabilities": {"drop": ["ALL"], "add": ["BPF", "PERFMON", "DAC_READ_SEARCH", "SYS_PTRACE"]}
+        },
+        "volumeMounts": [{"name": "sys", "mountPath": "/host/sys", "readOnly": True}],
+    }
+    spec = {
+        "serviceAccountName": "kepler",
+        "hostPID": True,
+        "containers": [exporter],
+        "volumes": [{"name": "sys", "hostPath": {"path": "/sys"}}],
+    }
+    template = {"metadata": {"labels": {"app": name}}, "spec": spec}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name, "namespace": "kepler"},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
+    }
+
+
+ACCOUNT = [
+    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "kepler", "namespace": "kepler"}},
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "kepler"},
+        "rules": [
+            {"apiGroups": [""], "resources": ["nodes", "nodes/proxy"], "verbs": ["get"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+        ],
+    },
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "kepler"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kepler"},
+        "subjects": [{"kind": "ServiceAccount", "name": "kepler", "namespace": "kepler"}],
+    },
+]
+
+
+def apply(objects):
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    cluster.kubectl("apply", "-f", "-", input=text.encode(), stdout=subprocess.DEVNULL)
+
+
+def running(pods, namespace):
+    found = {p["metadata"]["name"]: p for p in cluster.get("pods", "-n", namespace)["items"]}
+
+    def ready(p):
+        return all(
+            s["ready"] or "terminated" in s["state"]
+            for s in p["status"].get("containerStatuses", [{"ready": False, "state": {}}])
+        )
+
+    return all(name in found and found[name]["status"]["phase"] == "Running" and ready(found[name]) for name in pods)
+
+
+@contextmanager
+def on_the_host(mode, port):
+    arguments = [
+        "--web.listen-address", f"127.0.0.1:{port}", "--kube.enable", f"--kube.config={cluster.ADMIN}",
+        f"--kube.pod-informer.mode={mode}", "--kube.pod-informer.poll-interval=5s", f"--node-name={cluster.NODE}",
+        "--monitor.interval=1s", "--fake",
+    ]  # fmt: skip
+    with Path(cluster.DIR, "log", f"exporter-{mode}.log").open("wb") as log:
+        child = subprocess.Popen(cluster.inside(EXPORTER, *arguments), stderr=log)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def scrape(address):
+    program = f"import urllib.request as r; print(r.urlopen('http://{address}/metrics', timeout=20).read().decode())"
+    text = subprocess.run(cluster.inside("python3", "-c", program), check=True, capture_output=True, text=True).stdout
+    found = defaultdict(list)
+    for line in text.splitlines():
+        if match := SAMPLE.match(line):
+            found[match[1]].append((dict(LABEL.findall(match[2])), float(match[3])))
+    return found
+
+
+def addresses_of_daemonsets():
+    pods = cluster.get("pods", "-n", "kepler")["items"]
+    return [f"{pod['status']['podIP']}:28282" for pod in pods]
+
+
+# --- the truth --------------------------------------------------------------------------------------------------------
+
+
+def truth():
+    """Container id to pod, namespace and name, as the API server knows them, with containers that were restarted."""
+    names = {}
+    for item in cluster.get("pods", "-A")["items"]:
+        kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+        for status in (status for kind in kinds for status in item["status"].get(kind, [])):
+            states = (status, status.get("lastState", {}).get("terminated", {}), status["state"].get("terminated", {}))
+            for state in states:
+                if full := state.get("containerID"):
+                    where = item["metadata"]["name"], item["metadata"]["namespace"], status["name"]
+                    names[full.split("://")[1]] = where
+    return names
+
+
+def cpu_seconds():
+    """Container id to CPU seconds, by the kernel's own account of its control group."""
+    v1 = {
+        path.parent.name: int(path.read_text()) / 1e9
+        for path in Path("/sys/fs/cgroup").glob("cpu*/kubepods/**/cpuacct.usage")
+    }
+    v2 = {
+        path.parent.name: int(re.search(r"usage_usec (\d+)", path.read_text())[1]) / 1e6
+        for path in Path("/sys/fs/cgroup").glob("kubepods/**/cpu.stat")
+    }
+    return {name: seconds for name, seconds in {**v2, **v1}.items() if len(name) == 64}
+
+
+def shown(metrics, level, key):
+    return {labels[key]: value for labels, value in metrics[f"kepler_{level}_cpu_seconds_total"]}
+
+
+@pytest.fixture(scope="module")
+def crowd(kubernetes, tmp_path_factory):
+    """Four exporters and pods of every kind."""
+    words = tmp_path_factory.mktemp("words")
+    for namespace in ("kepler", "shop"):
+        apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
+
+    def account(namespace):
+        found = ("get", "sa", "default", "-n", namespace)
+        return cluster.kubectl(*found, check=False, capture_output=True).returncode == 0
+
+    cluster.deadline(lambda: account("shop") and account("kepler"), 60, "service accounts")
+    apply([*ACCOUNT, *(daemonset(mode) for mode in MODES)])
+    cluster.deadline(lambda: len(addresses_ready()) == len(MODES), 90, "the exporters' pods")
+    workers = {}
+    for i in range(3):
+        for kind in WORK:
+            name = f"{kind}-{i}"
+            workers[name] = fifo(words, name)
+    pods = [pod(name, words, [container("worker", script(name, name.split("-")[0]))]) for name in workers]
+    init = [container("setup", "exit 0"), container("proxy", f"{BOX} sleep 100000", restartPolicy="Always")]
+    restarted = container("app", f"read x < /words/{fifo(words, 'crash')}; exit 1")
+    pods.append(pod("many", words, [restarted, container("second", f"{BOX} sleep 100000")], init))
+    static = pod("by-file", words, [container("alone", f"{BOX} sleep 100000")])
+    (cluster.STATIC_PODS / "by-file.json").write_text(json.dumps(static))
+    apply(pods)
+    names = [*workers, "many", f"by-file-{cluster.NODE}"]
+    cluster.deadline(lambda: running(names, "shop"), 120, "pods")
+    debug = (
+        "debug",
+        "-n",
+        "shop",
+        "many",
+        f"--image={SHELL}",
+        "--image-pull-policy=Never",
+        "--container=looker",
+        "--profile=general",
+    )
+    cluster.kubectl(*debug, "--", BOX, "sleep", "100000", stdout=subprocess.DEVNULL)
+    with on_the_host("kubelet", 29281) as one, on_the_host("apiserver", 29282) as two:
+        time.sleep(12)
+        yield words, workers, [*addresses_of_daemonsets(), one, two]
+
+
+def addresses_ready():
+    pods = cluster.get("pods", "-n", "kepler")["items"]
+    return [p for p in pods if p["status"]["phase"] == "Running" and p["status"].get("podIP")]
+
+
+def check_names(address, names):
+    metrics = scrape(address)
+    containers = {labels["container_id"]: labels for labels, _ in metrics["kepler_container_joules_total"]}
+    living = [id for id, labels in containers.items() if id in names]
+    for id in living:
+        labels = containers[id]
+        found = labels["pod_name"], labels["container_namespace"], labels["container_name"]
+        assert found == names[id], f"{address}: {id}"
+    pods = {(labels["pod_name"], labels["pod_namespace"]) for labels, _ in metrics["kepler_pod_cpu_seconds_total"]}
+    assert {where[:2] for where in names.values()} <= pods, address
+    return living
+
+
+def test_every_container_and_pod_has_its_name_in_both_modes_inside_and_on_the_host(crowd):
+    _, _, addresses = crowd
+    names = truth()
+    for address in addresses:
+        living = check_names(address, names)
+        shown_kinds = {names[id][2] for id in living}
+        assert {"worker", "app", "second", "proxy", "looker", "alone", "exporter"} <= shown_kinds, address
+
+
+def test_cpu_time_of_busy_and_quiet_containers_over_a_minute_is_the_kernels(crowd):
+    words, workers, addresses = crowd
+    names = truth()
+    chosen = {id for id, (name, *_) in names.items() if name in workers}
+    assert len(chosen) == len(workers)
+    before_kernel = cpu_seconds()
+    before = [shown(scrape(address), "container", "container_id") for address in addresses]
+    for name in workers:
+        say(words, name)
+    time.sleep(MINUTE + 5)
+    # Nothing runs any more. The record of a process comes some time after its end, later where the machine is busy.
+    end = time.monotonic() + 45
+    while True:
+        after_kernel = cpu_seconds()
+        after = [shown(scrape(address), "container", "container_id") for address in addresses]
+        errors = {}
+        for address, was, now in zip(addresses, before, after, strict=True):
+            for id in chosen:
+                used = after_kernel[id] - before_kernel[id]
+                errors[address, names[id][0]] = ((now[id] - was[id]) / used - 1, used)
+        worst = max(errors, key=lambda key: abs(errors[key][0]))
+        error, used = errors[worst]
+        if abs(error) <= 0.005 or time.monotonic() > end:
+            break
+        time.sleep(2)
+    print(f"\nCPU time over a minute: worst of {len(errors)} is {worst}: {error:+.4%} of {used:.3f} s")
+    assert abs(error) <= 0.005, worst
+
+
+def test_a_restart_has_a_new_id_and_its_name_and_the_pod_goes_on_counting(crowd):
+    words, _, addresses = crowd
+    pod_of = lambda: next(p for p in cluster.get("pods", "-n", "shop")["items"] if p["metadata"]["name"] == "many")  # noqa: E731
+    uid = pod_of()["metadata"]["uid"]
+    restarts = lambda: next(s for s in pod_of()["status"]["containerStatuses"] if s["name"] == "app")["restartCount"]  # noqa: E731
+    before = [shown(scrape(address), "pod", "pod_id")[uid] for address in addresses]
+    say(words, "crash")
+    cluster.deadline(lambda: restarts() == 1, 60, "the restart")
+    time.sleep(12)
+    names = truth()
+    assert sum(where[2] == "app" for where in names.values()) == 2
+    for address, was in zip(addresses, before, strict=True):
+        metrics = scrape(address)
+        assert shown(metrics, "pod", "pod_id")[uid] >= was
+        check_names(address, names)
+        apps = [
+            labels for labels, _ in metrics["kepler_container_cpu_seconds_total"] if labels["container_name"] == "app"
+        ]
+        assert {labels["state"] for labels in apps} == {"running", "terminated"}, address
+
+
+def test_a_pod_that_is_gone_keeps_its_name_for_the_retention(crowd):
+    _, _, addresses = crowd
+    cluster.kubectl("delete", "pod", "-n", "shop", "quiet-0", "--now", stdout=subprocess.DEVNULL)
+    time.sleep(8)
+    for address in addresses:
+        states = {labels["pod_name"]: labels["state"] for labels, _ in scrape(address)["kepler_pod_cpu_seconds_total"]}
+        assert states["quiet-0"] == "terminated", address
+        assert states["quiet-1"] == "running", address

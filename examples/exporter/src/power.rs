@@ -1,0 +1,115 @@
+//! Meters beyond the host's own, and what is done with idle energy, as arguments; where Kepler 0.11 has the same one, its name
+//! and meaning.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use kepler_core::attribution::{IdleShare, IdleSplit};
+use kepler_core::energy::{Powercap, Redfish};
+use kepler_core::monitor::{GpuChoice, MonitorBuilder};
+use kepler_core::{Host, Watts};
+
+use crate::duration::interval;
+use crate::redfish;
+
+/// Arguments about meters and idle energy.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// How energy is split into active and idle: usage-ratio or fitted
+    #[arg(long = "attribution.idle", value_name = "WAY", default_value_t)]
+    idle: IdleSplit,
+    /// How idle energy is handed to workloads: none, equal or usage
+    #[arg(long = "attribution.idle-share", value_name = "WAY", default_value_t)]
+    idle_share: IdleShare,
+    /// Measure the graphics processors that the driver tells of
+    #[arg(
+        long = "experimental.gpu.enabled",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    gpu: bool,
+    /// What a graphics processor draws idle, in watts; 0: the least that it drew while nobody used it
+    #[arg(
+        long = "experimental.gpu.idle-power",
+        value_name = "WATTS",
+        default_value_t = 0.0,
+        value_parser = watts
+    )]
+    gpu_idle: f64,
+    /// Read the platform's power from the node's management controller
+    #[arg(long = "experimental.platform.redfish.enabled")]
+    redfish: bool,
+    /// The node's name in the file of controllers; the node's own name by default
+    #[arg(long = "experimental.platform.redfish.node-name", value_name = "NAME")]
+    redfish_node: Option<String>,
+    /// A YAML file of nodes and controllers
+    #[arg(
+        long = "experimental.platform.redfish.config-file",
+        value_name = "FILE",
+        required_if_eq("redfish", "true")
+    )]
+    redfish_file: Option<PathBuf>,
+    /// How long a controller's answer may take
+    #[arg(
+        long = "experimental.platform.redfish.http-timeout",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = interval
+    )]
+    redfish_timeout: Duration,
+    /// Time between two questions to the controller
+    #[arg(
+        long = "experimental.platform.redfish.interval",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = interval
+    )]
+    redfish_interval: Duration,
+    /// A folder in which each virtual machine finds what it used, as a meter to mount into it
+    #[arg(long = "vm.share", value_name = "FOLDER")]
+    pub(crate) share: Option<PathBuf>,
+    /// The folder that this machine's host shares with it as a meter
+    #[arg(long = "vm.meter", value_name = "FOLDER")]
+    meter: Option<PathBuf>,
+}
+
+impl Flags {
+    /// The builder with what was asked for. `node` is this node's name.
+    pub(crate) fn apply(
+        &self,
+        mut builder: MonitorBuilder,
+        node: &str,
+    ) -> Result<MonitorBuilder, Box<dyn std::error::Error>> {
+        builder = builder.idle(self.idle).idle_share(self.idle_share);
+        if !self.gpu {
+            builder = builder.gpu(GpuChoice::Off);
+        }
+        if self.gpu_idle > 0.0 {
+            builder = builder.gpu_idle(Watts(self.gpu_idle));
+        }
+        if let Some(folder) = &self.meter {
+            let shared = Powercap::open(&Host::default().with_sys(folder))?;
+            builder = builder.with_energy(Box::new(shared));
+        }
+        if let Some(file) = self.redfish_file.as_ref().filter(|_| self.redfish) {
+            let node = self.redfish_node.as_deref().unwrap_or(node);
+            let mut bmc = redfish::controller(file, node)?;
+            bmc.timeout = self.redfish_timeout;
+            bmc.interval = self.redfish_interval;
+            builder = builder.with_energy(Box::new(Redfish::open(&bmc)?));
+        }
+        Ok(builder)
+    }
+}
+
+fn watts(text: &str) -> Result<f64, String> {
+    let watts: f64 = text.parse().map_err(|_| "expected watts".to_owned())?;
+    (0.0..=10_000.0)
+        .contains(&watts)
+        .then_some(watts)
+        .ok_or_else(|| "expected 0 to 10000 W".to_owned())
+}
