@@ -74,9 +74,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
     #[command(flatten)]
-    pub(crate) kube: kube::Flags,
+    pub(crate) kube: kube::KubeArgs,
     #[command(flatten)]
-    pub(crate) power: power::Flags,
+    pub(crate) power: power::PowerArgs,
     /// Give up all privileges but those of reading, and deny system calls that an exporter never makes
     #[arg(long = "harden")]
     pub(crate) harden: bool,

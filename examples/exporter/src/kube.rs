@@ -10,7 +10,7 @@ use crate::duration::interval;
 
 /// Arguments about Kubernetes.
 #[derive(Debug, Args)]
-pub(crate) struct Flags {
+pub(crate) struct KubeArgs {
     /// Learn the names of pods and containers from Kubernetes
     #[arg(long = "kube.enable")]
     kube: bool,
@@ -43,7 +43,7 @@ pub(crate) struct Flags {
     kubelet_unverified: bool,
 }
 
-impl Flags {
+impl KubeArgs {
     /// How pod names are learnt on the node of this name; `None` where they are not asked for.
     pub(crate) fn settings(&self, node: &str) -> Option<Settings> {
         self.kube.then(|| Settings {

@@ -15,7 +15,7 @@ use crate::redfish;
 
 /// Arguments about meters and idle energy.
 #[derive(Debug, Args)]
-pub(crate) struct Flags {
+pub(crate) struct PowerArgs {
     /// How energy is split into active and idle: usage-ratio or fitted
     #[arg(long = "attribution.idle", value_name = "WAY", default_value_t)]
     idle: IdleSplit,
@@ -77,7 +77,7 @@ pub(crate) struct Flags {
     meter: Option<PathBuf>,
 }
 
-impl Flags {
+impl PowerArgs {
     /// The builder with what was asked for. `node` is this node's name.
     pub(crate) fn apply(
         &self,

@@ -26,16 +26,7 @@ const WITHOUT_MEANING: &[&str] = &[
     "experimental.hwmon.forceEnabled",
     "experimental.hwmon.enabled",
     "experimental.hwmon.zones",
-    "experimental.gpu.enabled",
-    "experimental.gpu.idlePower",
     "experimental.gpu.dcgmEndpoint",
-    "experimental.platform.redfish.enabled",
-    "experimental.platform.redfish.nodeName",
-    "experimental.platform.redfish.configFile",
-    "experimental.platform.redfish.httpTimeout",
-    "kube.config",
-    "kube.podInformer.mode",
-    "kube.podInformer.pollInterval",
 ];
 
 /// Flags that steer the program and are no settings.
