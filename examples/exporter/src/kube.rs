@@ -49,7 +49,8 @@ impl KubeArgs {
         self.kube.then(|| Settings {
             mode: self.pod_mode,
             node: node.to_owned(),
-            kubeconfig: self.kube_config.clone(),
+            // Kepler 0.11 writes an empty path for none.
+            kubeconfig: (self.kube_config.clone()).filter(|path| !path.as_os_str().is_empty()),
             kubelet: self.kubelet.clone(),
             kubelet_ca: self.kubelet_ca.clone(),
             kubelet_unverified: self.kubelet_unverified,

@@ -96,7 +96,8 @@ impl PowerArgs {
             builder = builder.with_energy(Box::new(shared));
         }
         if let Some(file) = self.redfish_file.as_ref().filter(|_| self.redfish) {
-            let node = self.redfish_node.as_deref().unwrap_or(node);
+            let named = self.redfish_node.as_deref();
+            let node = named.filter(|name| !name.is_empty()).unwrap_or(node);
             let mut bmc = redfish::controller(file, node)?;
             bmc.timeout = self.redfish_timeout;
             bmc.interval = self.redfish_interval;
