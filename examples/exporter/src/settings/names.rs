@@ -132,11 +132,11 @@ mod tests {
             ("web.listenAddresses", flag("web.listen-address")),
             ("debug.pprof.enabled", Key::WithoutMeaning),
             (
-                "monitor.intervall",
+                "monitor.intervals",
                 Key::Unknown(Some("monitor.interval".into())),
             ),
             (
-                "monitr.interval",
+                "monitors.interval",
                 Key::Unknown(Some("monitor.interval".into())),
             ),
             ("colour", Key::Unknown(None)),

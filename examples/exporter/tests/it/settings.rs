@@ -130,8 +130,8 @@ fn a_wrong_setting_is_one_line_with_its_place_and_code_2() {
     let folder = Folder::new("wrong");
     for (text, said) in [
         (
-            "monitor:\n  intervall: 5s\n",
-            "w.yaml:2: unknown key monitor.intervall; did you mean monitor.interval?",
+            "monitor:\n  intervals: 5s\n",
+            "w.yaml:2: unknown key monitor.intervals; did you mean monitor.interval?",
         ),
         ("a: 1\n", "w.yaml:1: unknown key a"),
         (
@@ -201,12 +201,12 @@ fn what_means_nothing_here_is_told_once_and_no_error() {
         .args(["--fake", "--debug.pprof", "--monitor.interval=0s"]);
     program
         .env("ENABLE_EBPF_CGROUPID", "true")
-        .env("KEPLER_MONITOR_INTERVALL", "1s");
+        .env("KEPLER_MONITOR_INTERVALS", "1s");
     program.env("KEPLER_PORT_9102_TCP_ADDR", "10.0.0.1");
     let mut running = Running::of(&mut program);
     running.says("debug.pprof means nothing here");
     running.says("Kepler 0.7's keys these mean nothing here: ENABLE_EBPF_CGROUPID");
-    running.says("KEPLER_MONITOR_INTERVALL is not known; is it KEPLER_MONITOR_INTERVAL?");
+    running.says("KEPLER_MONITOR_INTERVALS is not known; is it KEPLER_MONITOR_INTERVAL?");
     running.says("one is taken each 5s");
     assert_eq!(running.stop(), 0);
 }
