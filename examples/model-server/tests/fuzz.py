@@ -18,13 +18,27 @@ def main() -> int:
     command = [server, "--listen", "127.0.0.1:0", "-c", "/nonexistent", *sys.argv[3:]]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         try:
-            url = next(found[0] for line in running.stderr if (found := re.search(r"http://\S+", line)))
+            url = next(
+                found[0]
+                for line in running.stderr
+                if (found := re.search(r"http://\S+", line))
+            )
             # What it says later is read, so that it never waits for a full pipe.
             threading.Thread(target=lambda: list(running.stderr), daemon=True).start()
             beside = pathlib.Path(sys.executable).with_name("schemathesis")
             fuzzer = str(beside) if beside.exists() else "schemathesis"
-            fuzz = [fuzzer, "run", f"{url}/openapi.json", "--checks", CHECKS, "--max-time", seconds]
-            code = subprocess.run([*fuzz, "--seed", "1", "--request-timeout", "30"], check=False).returncode
+            fuzz = [
+                fuzzer,
+                "run",
+                f"{url}/openapi.json",
+                "--checks",
+                CHECKS,
+                "--max-time",
+                seconds,
+            ]
+            code = subprocess.run(
+                [*fuzz, "--seed", "1", "--request-timeout", "30"], check=False
+            ).returncode
             if running.poll() is not None:
                 print("the server ended")
                 return 1
