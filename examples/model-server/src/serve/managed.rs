@@ -8,11 +8,12 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{get, post};
 
 use super::meters::Use;
 use super::models;
 use super::reply::{Form, json};
+use super::routes::{reading, writing};
 use super::site::Site;
 use crate::manage::check::Report;
 use crate::manage::manager::{Manager, ROUTES, Serving};
@@ -20,15 +21,19 @@ use crate::manage::manager::{Manager, ROUTES, Serving};
 /// The manager's routes.
 pub(super) fn routes(manager: &Arc<Manager>) -> Router<Arc<Site>> {
     let mut router = Router::new();
-    let mut paths: Vec<&str> = ROUTES.iter().map(|(_, path, _)| *path).collect();
-    paths.dedup();
-    for path in paths {
+    for (method, path, _) in ROUTES {
         let manager = Arc::clone(manager);
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let manager = Arc::clone(&manager);
             async move { answered(manager, method, uri, headers, body).await }
         };
-        router = router.route(path, any(answer));
+        router = router.route(
+            path,
+            match method {
+                "GET" => reading(get(answer)),
+                _ => writing(post(answer)),
+            },
+        );
     }
     router
 }

@@ -22,8 +22,6 @@ type Shared = State<Arc<Site>>;
 
 /// Every route of the server.
 pub(super) fn router(site: Arc<Site>, manager: &Arc<Manager>) -> Router {
-    let reading = |routes| with_methods(routes, "GET, HEAD, OPTIONS");
-    let writing = |routes| with_methods(routes, "POST, OPTIONS");
     managed::routes(manager)
         .route("/", reading(get(page::index)))
         .route("/page.js", reading(get(page::script)))
@@ -48,6 +46,16 @@ pub(super) fn router(site: Arc<Site>, manager: &Arc<Manager>) -> Router {
         // The service bounds bodies, and says so in its own words.
         .layer(DefaultBodyLimit::disable())
         .with_state(site)
+}
+
+/// A route that is read.
+pub(super) fn reading(routes: MethodRouter<Arc<Site>>) -> MethodRouter<Arc<Site>> {
+    with_methods(routes, "GET, HEAD, OPTIONS")
+}
+
+/// A route that is written to.
+pub(super) fn writing(routes: MethodRouter<Arc<Site>>) -> MethodRouter<Arc<Site>> {
+    with_methods(routes, "POST, OPTIONS")
 }
 
 /// A route that says which methods it has, as the older server does.

@@ -223,7 +223,8 @@ fn every_address_behind_a_name_is_visited() {
     let second = kepler(&format!("[::1]:{}", first.port), false);
     let mut both = std::net::ToSocketAddrs::to_socket_addrs(&("localhost", 1)).unwrap();
     let (Ok(second), true) = (second, both.any(|a| a.is_ipv6())) else {
-        crate::skip("localhost has one address here", "it needs ::1");
+        // Whether the name has both addresses is the machine's choice, also in CI.
+        eprintln!("skipped: localhost has one address here; it needs ::1");
         return;
     };
     let url = format!("http://localhost:{}", first.port);
