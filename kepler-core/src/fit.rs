@@ -15,6 +15,7 @@ pub(crate) fn table<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, S
 }
 
 /// Makes a list smaller that is filled by less than a quarter.
+#[cfg(any(feature = "ebpf", test))]
 pub(crate) fn list<T>(list: &mut Vec<T>) {
     let used = list.len().max(KEPT);
     if list.capacity() / 4 > used {
