@@ -1,0 +1,1 @@
+deploy-automated-stack.sh

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Removes the stack, its instance and volume, and the bucket of deploy-automated-stack.sh.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+read_flags "$@"
+need aws
+credentials
+account=$(aws sts get-caller-identity --query Account --output text)
+bucket=${ASSETS_BUCKET:-$STACK_NAME-$account-$AWS_REGION}
+if [[ -z $(stack_status) ]] && ! aws s3api head-bucket --bucket "$bucket" 2>/dev/null; then
+    say "there is no stack $STACK_NAME in $AWS_REGION"
+    exit 0
+fi
+ask "Delete $STACK_NAME, its instance and its volume for good?"
+if [[ -n $(stack_status) ]]; then
+    change aws cloudformation delete-stack --stack-name "$STACK_NAME" || fail "$STACK_NAME was not deleted; run this again"
+    $DRY_RUN || aws cloudformation wait stack-delete-complete --stack-name "$STACK_NAME" || { why && fail "$STACK_NAME was not deleted"; }
+fi
+if aws s3api head-bucket --bucket "$bucket" 2>/dev/null; then
+    change aws s3 rb --force "s3://$bucket" >/dev/null
+fi
+$DRY_RUN || rm -f "$INFO_FILE"
+say "$STACK_NAME is gone"

@@ -1,0 +1,92 @@
+{{/* Names: release `kepler` gives `kepler`. */}}
+{{- define "kepler.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kepler.serverNamespace" -}}
+{{- default .Release.Namespace .Values.modelServer.namespace -}}
+{{- end -}}
+
+{{/* Where the model server is reached from inside of the cluster. */}}
+{{- define "kepler.serverUrl" -}}
+http://kepler-model-server.{{ include "kepler.serverNamespace" . }}.svc:{{ .Values.modelServer.service.port }}
+{{- end -}}
+
+{{/* What every object carries; selectors use `app` alone, which never changes. */}}
+{{- define "kepler.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: kepler
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "kepler.exporterAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "kepler.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kepler.exporterImage" -}}
+{{- $tag := default .Chart.AppVersion .Values.image.tag -}}
+{{ .Values.image.repository }}:{{ $tag }}{{ if .Values.exporter.nonRoot }}{{ .Values.exporter.nonRootTagSuffix }}{{ end }}
+{{- end -}}
+
+{{- define "kepler.serverImage" -}}
+{{ .Values.modelServer.image.repository }}:{{ default .Chart.AppVersion .Values.modelServer.image.tag }}
+{{- end -}}
+
+{{/* The exporter's settings: what the chart knows, under what the user says. */}}
+{{- define "kepler.exporterConfig" -}}
+{{- $pods := .Values.exporter.pods -}}
+{{- $listen := list (printf ":%v" .Values.service.port) -}}
+{{- if .Values.exporter.https.enabled -}}
+{{- $listen = list (printf "http://:%v" .Values.service.port) (printf "https://:%v" .Values.exporter.https.port) -}}
+{{- end -}}
+{{- $ours := dict
+    "host" (dict "procfs" "/host/proc" "sysfs" "/host/sys")
+    "web" (dict "listenAddresses" $listen)
+    "kube" (dict "enabled" (ne $pods "none")) -}}
+{{- if ne $pods "none" -}}
+{{- $_ := set $ours.kube "podInformer" (dict "mode" $pods) -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $ours (deepCopy .Values.exporter.config)) -}}
+{{- end -}}
+
+{{/* Prometheus's web configuration: empty where nothing is asked for. */}}
+{{- define "kepler.webConfig" -}}
+{{- $https := .Values.exporter.https -}}
+{{- $web := dict -}}
+{{- if and $https.enabled $https.certificateSecret -}}
+{{- $_ := set $web "tls_server_config" (dict "cert_file" "/etc/kepler-certificate/tls.crt" "key_file" "/etc/kepler-certificate/tls.key") -}}
+{{- end -}}
+{{- with $https.basicAuthUsers -}}
+{{- $_ := set $web "basic_auth_users" . -}}
+{{- end -}}
+{{- with $web -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The models that are expected, as `pull` and `check` read them. */}}
+{{- define "kepler.manifest" -}}
+{{- toYaml (dict "models" .Values.modelServer.models) -}}
+{{- end -}}
+
+{{- define "kepler.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,263 @@
+"""The chart, with every file of values: what it renders is what Kubernetes takes, and its parts fit together."""
+
+import json
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+from conftest import CHART, DEPLOY, run, tool
+
+KUBERNETES = "1.34"
+SERVER = {"modelServer.enabled": "true"}
+APART = SERVER | {"modelServer.namespace": "kepler-model-server"}
+HTTPS = {"exporter.https.enabled": "true"}
+# Name: files of values, values
+VARIANTS = {
+    "defaults": ([], {}),
+    "minikube": (["values-minikube.yaml"], {}),
+    "production": (["values-production.yaml"], {}),
+    "apart": ([], APART | HTTPS),
+    "serving alone": ([], SERVER | {"exporter.enabled": "false"}),
+    "not root": ([], {"exporter.nonRoot": "true"}),
+    "api server": ([], {"exporter.pods": "apiserver", "podMonitor.enabled": "true"}),
+    "own certificate": ([], HTTPS | {"exporter.https.certificateSecret": "kepler-tls"}),
+    "everything": (
+        ["values-production.yaml"],
+        APART | HTTPS | {"modelServer.adminTokenSecret": "admin", "modelServer.rateLimit": "50", "modelServer.settings.ERROR_KEY": "mae"},
+    ),
+}
+
+
+def template(files=(), values=None, name="kepler", namespace="kepler-system"):
+    flags = [word for file in files for word in ("--values", CHART / file)]
+    flags += [word for key, value in (values or {}).items() for word in ("--set", f"{key}={value}")]
+    text = run(tool("helm"), "template", name, CHART, "--namespace", namespace, "--kube-version", KUBERNETES, *flags)
+    return [made for made in yaml.safe_load_all(text) if made]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def objects(request):
+    return template(*VARIANTS[request.param])
+
+
+def of(objects, kind):
+    return [made for made in objects if made["kind"] == kind]
+
+
+def one(objects, kind, name):
+    found = [made for made in of(objects, kind) if made["metadata"]["name"] == name]
+    assert len(found) == 1, f"{kind} {name}: {len(found)}"
+    return found[0]
+
+
+def pods(objects):
+    """Every pod template, with its namespace."""
+    for made in objects:
+        spec = made.get("spec", {})
+        if made["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        if "template" in spec:
+            yield made["metadata"]["namespace"], spec["template"]
+        elif made["kind"] == "Pod":
+            yield made["metadata"]["namespace"], made
+
+
+def test_lint():
+    run(tool("helm"), "lint", "--strict", CHART, "--kube-version", KUBERNETES)
+
+
+def test_kubernetes_takes_every_object(objects):
+    for made in objects:
+        if made["apiVersion"].startswith("monitoring.coreos.com/"):
+            continue
+        kubernetes_validate.validate(made, KUBERNETES, strict=True)
+
+
+def test_no_object_is_there_twice(objects):
+    names = [(made["kind"], made["metadata"].get("namespace"), made["metadata"]["name"]) for made in objects]
+    assert len(names) == len(set(names))
+
+
+def test_every_service_selects_a_pod_that_listens_on_its_port(objects):
+    templates = list(pods(objects))
+    for service in of(objects, "Service"):
+        spec, namespace = service["spec"], service["metadata"]["namespace"]
+        chosen = [
+            pod for at, pod in templates if at == namespace and spec["selector"].items() <= pod["metadata"]["labels"].items()
+        ]
+        assert len(chosen) == 1, service["metadata"]["name"]
+        listened = {port["containerPort"] for c in chosen[0]["spec"]["containers"] for port in c["ports"]}
+        for port in spec["ports"]:
+            assert isinstance(port["targetPort"], int)
+            assert port["targetPort"] in listened, service["metadata"]["name"]
+
+
+def test_selectors_are_plain_and_in_their_templates(objects):
+    for made in of(objects, "DaemonSet") + of(objects, "Deployment"):
+        labels = made["spec"]["selector"]["matchLabels"]
+        assert labels in ({"app": "kepler-exporter"}, {"app": "kepler-model-server"})
+        assert labels.items() <= made["spec"]["template"]["metadata"]["labels"].items()
+    for made in of(objects, "PodDisruptionBudget"):
+        assert made["spec"]["selector"]["matchLabels"] == {"app": "kepler-model-server"}
+
+
+def test_probes_ask_a_port_that_is_listened_on_for_a_path_that_is_served(objects):
+    for _, pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            listened = {port["containerPort"] for port in container.get("ports", [])}
+            for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+                if probe := container.get(name):
+                    assert probe["httpGet"]["port"] in listened
+                    assert probe["httpGet"]["path"] in {"/healthz", "/readyz", "/health", "/ready"}
+
+
+def test_no_container_has_more_rights_than_it_needs(objects):
+    for _, pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            rights = container["securityContext"]
+            assert not rights.get("privileged")
+            assert rights["readOnlyRootFilesystem"]
+            assert rights["capabilities"]["drop"] == ["ALL"]
+            added = set(rights["capabilities"].get("add", []))
+            assert added == ({"BPF", "PERFMON"} if container["name"] == "kepler-exporter" else set())
+        volumes = [v for v in pod["spec"].get("volumes", []) if "hostPath" in v]
+        assert {v["hostPath"]["path"] for v in volumes} <= {"/proc", "/sys"}
+        mounts = [m for c in pod["spec"]["containers"] for m in c.get("volumeMounts", [])]
+        names = {v["name"] for v in volumes}
+        assert all(m.get("readOnly") for m in mounts if m["name"] in names)
+        assert {m["name"] for m in mounts} == {v["name"] for v in pod["spec"].get("volumes", [])}
+
+
+def test_names_are_those_that_are_documented():
+    objects = template(values=APART)
+    service = one(objects, "Service", "kepler")
+    assert service["metadata"]["namespace"] == "kepler-system"
+    assert service["spec"]["ports"][0]["port"] == 28282
+    server = one(objects, "Service", "kepler-model-server")
+    assert server["metadata"]["namespace"] == "kepler-model-server"
+    assert server["spec"]["ports"][0]["port"] == 8100
+    args = one(objects, "DaemonSet", "kepler")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "--model-server.url=http://kepler-model-server.kepler-model-server.svc:8100" in args
+    assert all(made["metadata"]["labels"]["app.kubernetes.io/name"] == "kepler" for made in objects)
+
+
+def test_defaults_of_the_model_server():
+    objects = template(values=SERVER)
+    deployment = one(objects, "Deployment", "kepler-model-server")["spec"]
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert "replicas" not in deployment, "the autoscaler's"
+    pod = deployment["template"]["spec"]
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 1000
+    container = pod["containers"][0]
+    live, ready = container["livenessProbe"], container["readinessProbe"]
+    assert (live["initialDelaySeconds"], live["periodSeconds"], live["timeoutSeconds"]) == (30, 10, 5)
+    assert (ready["initialDelaySeconds"], ready["periodSeconds"], ready["timeoutSeconds"]) == (20, 5, 3)
+    scaler = one(objects, "HorizontalPodAutoscaler", "kepler-model-server")["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 10)
+    goals = {m["resource"]["name"]: m["resource"]["target"]["averageUtilization"] for m in scaler["metrics"]}
+    assert goals == {"cpu": 70, "memory": 80}
+    up, down = scaler["behavior"]["scaleUp"], scaler["behavior"]["scaleDown"]
+    assert sorted((p["type"], p["value"], p["periodSeconds"]) for p in up["policies"]) == [("Percent", 100, 30), ("Pods", 2, 30)]
+    assert (up["selectPolicy"], down["stabilizationWindowSeconds"], down["policies"][0]["value"]) == ("Max", 300, 50)
+    assert one(objects, "PodDisruptionBudget", "kepler-model-server")["spec"]["minAvailable"] == 2
+    job = one(objects, "CronJob", "model-health-check")["spec"]
+    assert job["schedule"] == "*/5 * * * *"
+    resources = job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert resources == {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}}
+    manifest = yaml.safe_load(one(objects, "ConfigMap", "kepler-model-server")["data"]["manifest.yaml"])
+    assert [model["name"] for model in manifest["models"]] == ["ec2-0.7.11", "specpower-0.7.11"]
+    role = one(objects, "Role", "kepler-model-server-usage")["rules"]
+    assert [(rule["resources"], rule["resourceNames"]) for rule in role] == [(["configmaps"], ["model-usage-stats"])]
+
+
+def test_production_and_minikube():
+    objects = template(["values-production.yaml"])
+    scaler = one(objects, "HorizontalPodAutoscaler", "kepler-model-server")["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (5, 20)
+    container = one(objects, "Deployment", "kepler-model-server")["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["limits"] == {"cpu": "2", "memory": "4Gi"}
+    ingress = one(objects, "Ingress", "kepler-model-server")["metadata"]["annotations"]
+    prefix = "nginx.ingress.kubernetes.io/"
+    assert (ingress[prefix + "limit-rps"], ingress[prefix + "proxy-body-size"]) == ("100", "10m")
+    objects = template(["values-minikube.yaml"])
+    assert one(objects, "Service", "kepler-model-server")["spec"]["ports"][0]["nodePort"] == 30501
+    assert one(objects, "Deployment", "kepler-model-server")["spec"]["replicas"] == 1
+
+
+def test_the_exporter_alone_and_the_server_alone():
+    assert not of(template(), "Deployment")
+    assert not of(template(values=SERVER | {"exporter.enabled": "false"}), "DaemonSet")
+
+
+def test_values_of_the_older_chart_still_mean_what_they_meant(tmp_path):
+    older = tmp_path / "values.yaml"
+    older.write_text(
+        "service: {port: 9103, annotations: {a: b}}\nserviceMonitor: {enabled: true, interval: 1m}\n"
+        "podAnnotations: {c: d}\nimage: {repository: registry.example.com/kepler}\n"
+    )
+    objects = template([older])
+    pod = one(objects, "DaemonSet", "kepler")["spec"]["template"]
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == "9103"
+    assert pod["metadata"]["annotations"]["c"] == "d"
+    assert pod["spec"]["containers"][0]["ports"][0]["containerPort"] == 9103
+    assert pod["spec"]["containers"][0]["image"].startswith("registry.example.com/kepler:")
+    service = one(objects, "Service", "kepler")
+    assert (service["spec"]["ports"][0]["port"], service["spec"]["ports"][0]["targetPort"]) == (9103, 9103)
+    assert service["metadata"]["annotations"] == {"a": "b"}
+    config = yaml.safe_load(one(objects, "ConfigMap", "kepler")["data"]["config.yaml"])
+    assert config["web"]["listenAddresses"] == [":9103"]
+    assert one(objects, "ServiceMonitor", "kepler")["spec"]["endpoints"][0]["interval"] == "1m"
+
+
+def test_settings_roll_the_pods():
+    def checksum(values):
+        made = one(template(values=SERVER | values), "DaemonSet", "kepler")
+        return made["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+
+    assert checksum({}) == checksum({})
+    assert checksum({}) != checksum({"exporter.config.monitor.interval": "10s"})
+
+
+@pytest.mark.parametrize(
+    "value", ["service.prot=1", "service.port=0", "exporter.pods=maybe", "modelServer.usageStore=redis", "modelServer.replica=2"]
+)
+def test_a_wrong_value_is_refused_by_its_name(value):
+    command = [tool("helm"), "template", "kepler", str(CHART), "--kube-version", KUBERNETES, "--set", value]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    key = value.partition("=")[0].rpartition(".")[2]
+    assert key in done.stderr, done.stderr
+
+
+def test_the_chart_is_packed_and_found_in_an_index(tmp_path):
+    helm = tool("helm")
+    run(helm, "package", CHART, "--destination", tmp_path)
+    run(helm, "repo", "index", tmp_path)
+    index = yaml.safe_load((tmp_path / "index.yaml").read_text())
+    assert [entry["name"] for entry in index["entries"]["kepler"]] == ["kepler"]
+
+
+def test_made_files_are_what_their_scripts_make(tmp_path):
+    made = {
+        "helm/make-schema.py": [CHART / "values.schema.json"],
+        "grafana/make.py": [*(CHART / "files/dashboards").glob("*.json")],
+        "aws/make-templates.py": [*(DEPLOY / "aws").glob("kepler-*.yaml")],
+        "k8s/make.py": [*(DEPLOY / "k8s").rglob("*.yaml")],
+    }
+    for script, files in made.items():
+        assert files
+        before = {file: file.read_text() for file in files}
+        run("python3", DEPLOY / script)
+        after = {file: file.read_text() for file in files}
+        changed = [str(file) for file in files if before[file] != after[file]]
+        assert not changed, f"{script} makes other files than those that are here"
+
+
+def test_rules_and_dashboards_are_in_the_objects():
+    objects = template(["values-production.yaml"])
+    groups = one(objects, "PrometheusRule", "kepler")["spec"]["groups"]
+    assert {"kepler.energy", "kepler.power", "kepler.alerts", "kepler-model-server.alerts"} == {group["name"] for group in groups}
+    boards = [made for made in of(objects, "ConfigMap") if "grafana_dashboard" in made["metadata"]["labels"]]
+    titles = {json.loads(text)["title"] for made in boards for text in made["data"].values()}
+    assert titles == {"Kepler: energy", "Kepler: model server"}
