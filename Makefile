@@ -9,6 +9,8 @@ SHARED  := $(or $(KEPLER_SHARED),$(CURDIR)/../shared)
 VENV    := $(CURDIR)/.venv
 BIN     := $(VENV)/bin
 PYTEST  := $(VENV)/.ready
+DEPLOY  := $(CURDIR)/.venv-deploy
+TOOLS   := $(or $(KUBE_BIN),$(HOME)/.cache/kube-test/bin)
 NODE    := kepler-node/node_modules/.package-lock.json
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 # The two bindings are tested from Python and Node, which build them; linking them as Rust tests would show nothing.
@@ -81,6 +83,11 @@ bpf-check: ## rebuild it elsewhere and compare
 test-kernels: ## boot Debian's 6.1 and 6.12 kernels under qemu and run the object there
 	$(MAKE) -C kepler-core/tests/kernels
 
+test-deploy: tools $(DEPLOY)/.ready ## chart, manifests, rules, dashboards and AWS scripts, by the real tools
+	@command -v helm $(TOOLS)/helm >/dev/null || CGO_ENABLED=0 GOBIN=$(TOOLS) go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0
+	cargo build -p kepler-exporter -p kepler-model-server
+	cd examples/deploy/tests && PATH="$(DEPLOY)/bin:$$PATH:$(TOOLS)" python -m pytest -q
+
 test-cluster: $(PYTEST) ## the exporter on a real Kubernetes of one node (root; builds it from Go modules once, some minutes)
 	cargo build --release -p kepler-exporter
 	cd examples/deploy/cluster && $(BIN)/python -m pytest -q -s
@@ -101,7 +108,12 @@ $(PYTEST): kepler-py/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+$(DEPLOY)/.ready: examples/deploy/tests/requirements.txt
+	test -x $(DEPLOY)/bin/python || python3 -m venv $(DEPLOY)
+	$(DEPLOY)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-cluster wheels npm tools
+.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-deploy test-cluster wheels npm tools

@@ -184,9 +184,22 @@ MORE = """\
 
 if __name__ == "__main__":
     plain = {"parameters": "", "policies": "", "user_data": "", "more": ""}
-    automated = {"parameters": PARAMETERS, "policies": POLICIES, "user_data": USER_DATA, "more": MORE}
+    automated = {
+        "parameters": PARAMETERS,
+        "policies": POLICIES,
+        "user_data": USER_DATA,
+        "more": MORE,
+    }
     for name, description, parts in [
-        ("kepler-k3s-stack", "An instance for K3s and Kepler, to be set up by SSH", plain),
-        ("kepler-k3s-automated-stack", "An instance that installs K3s and Kepler by itself", automated),
+        (
+            "kepler-k3s-stack",
+            "An instance for K3s and Kepler, to be set up by SSH",
+            plain,
+        ),
+        (
+            "kepler-k3s-automated-stack",
+            "An instance that installs K3s and Kepler by itself",
+            automated,
+        ),
     ]:
         (HERE / f"{name}.yaml").write_text(TEMPLATE.format(description=description, **parts))

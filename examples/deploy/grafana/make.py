@@ -14,16 +14,31 @@ def target(query, legend="", instant=False):
     return made | ({"instant": True, "format": "table"} if instant else {})
 
 
-def panel(title, queries, unit="watt", kind="timeseries", width=12, height=8, about="", **options):
+def panel(
+    title,
+    queries,
+    unit="watt",
+    kind="timeseries",
+    width=12,
+    height=8,
+    about="",
+    **options,
+):
     """One panel; `queries` are pairs of PromQL and legend."""
     instant = kind in {"table", "bargauge"}
     defaults = {"unit": unit}
     if kind == "timeseries":
-        defaults |= {"min": 0, "custom": {"fillOpacity": 8, "lineWidth": 1, "showPoints": "never"}}
+        defaults |= {
+            "min": 0,
+            "custom": {"fillOpacity": 8, "lineWidth": 1, "showPoints": "never"},
+        }
     if kind == "stat":
         options = {"reduceOptions": {"calcs": ["lastNotNull"]}} | options
     if kind == "bargauge":
-        options = {"orientation": "horizontal", "reduceOptions": {"calcs": ["lastNotNull"], "values": True}} | options
+        options = {
+            "orientation": "horizontal",
+            "reduceOptions": {"calcs": ["lastNotNull"], "values": True},
+        } | options
     return {
         "title": title,
         "description": about,
@@ -37,7 +52,13 @@ def panel(title, queries, unit="watt", kind="timeseries", width=12, height=8, ab
 
 
 def row(title):
-    return {"title": title, "type": "row", "gridPos": {"w": 24, "h": 1}, "collapsed": False, "panels": []}
+    return {
+        "title": title,
+        "type": "row",
+        "gridPos": {"w": 24, "h": 1},
+        "collapsed": False,
+        "panels": [],
+    }
 
 
 def laid_out(panels):
@@ -80,7 +101,12 @@ def textbox(name, value, label):
 
 
 def dashboard(uid, title, variables, panels, tags):
-    source = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+    source = {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+    }
     return {
         "uid": uid,
         "title": title,
@@ -103,7 +129,17 @@ def energy():
     top = "topk(10, {})"
     panels = [
         row("Node"),
-        panel("Power", [(f'sum by (zone) (kepler_node_cpu_watts{{{NODE},zone=~"$zone"}})', "{{zone}}")], width=8, kind="stat"),
+        panel(
+            "Power",
+            [
+                (
+                    f'sum by (zone) (kepler_node_cpu_watts{{{NODE},zone=~"$zone"}})',
+                    "{{zone}}",
+                )
+            ],
+            width=8,
+            kind="stat",
+        ),
         panel(
             "Measured or estimated",
             [(f"kepler_node_power_source_info{{{NODE}}}", "")],
@@ -114,13 +150,26 @@ def energy():
         ),
         panel(
             "Expected error of estimated zones",
-            [(f"kepler_node_power_expected_error_watts{{{NODE}}}", "{{instance}} {{zone}}")],
+            [
+                (
+                    f"kepler_node_power_expected_error_watts{{{NODE}}}",
+                    "{{instance}} {{zone}}",
+                )
+            ],
             kind="stat",
             width=8,
             about="Mean absolute error of the power model on machines that it had not seen. Empty where all is measured.",
         ),
-        panel("Power by zone", [(by_zone("kepler_node_cpu_watts", "instance, zone"), "{{instance}} {{zone}}")],
-              about="Zones overlap (psys contains package contains core): they are not added up."),
+        panel(
+            "Power by zone",
+            [
+                (
+                    by_zone("kepler_node_cpu_watts", "instance, zone"),
+                    "{{instance}} {{zone}}",
+                )
+            ],
+            about="Zones overlap (psys contains package contains core): they are not added up.",
+        ),
         panel(
             "Active and idle power",
             [
@@ -128,43 +177,154 @@ def energy():
                 (by_zone("kepler_node_cpu_idle_watts", "zone"), "{{zone}} idle"),
             ],
         ),
-        panel("CPU in use", [(f"kepler_node_cpu_usage_ratio{{{NODE}}}", "{{instance}}")], unit="percentunit"),
+        panel(
+            "CPU in use",
+            [(f"kepler_node_cpu_usage_ratio{{{NODE}}}", "{{instance}}")],
+            unit="percentunit",
+        ),
         panel(
             "Active power that nothing accounts for",
-            [(f"rate(kepler_node_residual_joules_total{{{NODE},zone=~\"$zone\"}}[5m])", "{{zone}} {{cause}}")],
+            [
+                (
+                    f'rate(kepler_node_residual_joules_total{{{NODE},zone=~"$zone"}}[5m])',
+                    "{{zone}} {{cause}}",
+                )
+            ],
             about="Idle + workloads + this = measured. It is shown by cause, and never spread over those that were seen.",
         ),
         row("Namespaces and pods"),
-        panel("Power by namespace", [(top.format(by_zone("kepler_pod_cpu_watts", "pod_namespace, zone")), "{{pod_namespace}} {{zone}}")]),
-        panel("Power by pod", [(top.format(by_zone("kepler_pod_cpu_watts", "pod_namespace, pod_name, zone", "," + pod)), "{{pod_namespace}}/{{pod_name}} {{zone}}")]),
+        panel(
+            "Power by namespace",
+            [
+                (
+                    top.format(by_zone("kepler_pod_cpu_watts", "pod_namespace, zone")),
+                    "{{pod_namespace}} {{zone}}",
+                )
+            ],
+        ),
+        panel(
+            "Power by pod",
+            [
+                (
+                    top.format(
+                        by_zone(
+                            "kepler_pod_cpu_watts",
+                            "pod_namespace, pod_name, zone",
+                            "," + pod,
+                        )
+                    ),
+                    "{{pod_namespace}}/{{pod_name}} {{zone}}",
+                )
+            ],
+        ),
         panel(
             "Energy by namespace, last day",
-            [('sum by (container_namespace) (increase(kepler_container_joules_total{container_namespace=~"$namespace"}[24h])) / 3.6e6', "{{container_namespace}}")],
+            [
+                (
+                    'sum by (container_namespace) (increase(kepler_container_joules_total{container_namespace=~"$namespace"}[24h])) / 3.6e6',
+                    "{{container_namespace}}",
+                )
+            ],
             unit="kwatth",
             kind="bargauge",
         ),
         panel(
             "Carbon of the last day",
-            [('sum by (container_namespace) (increase(kepler_container_joules_total{container_namespace=~"$namespace"}[24h])) / 3.6e6 * $carbon', "{{container_namespace}}")],
+            [
+                (
+                    'sum by (container_namespace) (increase(kepler_container_joules_total{container_namespace=~"$namespace"}[24h])) / 3.6e6 * $carbon',
+                    "{{container_namespace}}",
+                )
+            ],
             unit="massg",
             kind="bargauge",
             about="Energy times the carbon factor above, in grams of CO2 for a kilowatt-hour.",
         ),
         row("Containers, processes, virtual machines"),
-        panel("Containers", [(top.format(by_zone("kepler_container_cpu_watts", "container_name, container_id, zone")), "{{container_name}} {{zone}}")]),
-        panel("Processes", [(top.format(by_zone("kepler_process_cpu_watts", "comm, zone", ',state="running"')), "{{comm}} {{zone}}")]),
-        panel("Virtual machines", [(top.format(by_zone("kepler_vm_cpu_watts", "vm_name, zone")), "{{vm_name}} {{zone}}")]),
-        panel("Graphics processors", [('sum by (instance, package) (rate(kepler_node_gpu_joules_total{' + NODE + "}[5m]))", "{{instance}} {{package}}")]),
+        panel(
+            "Containers",
+            [
+                (
+                    top.format(
+                        by_zone(
+                            "kepler_container_cpu_watts",
+                            "container_name, container_id, zone",
+                        )
+                    ),
+                    "{{container_name}} {{zone}}",
+                )
+            ],
+        ),
+        panel(
+            "Processes",
+            [
+                (
+                    top.format(by_zone("kepler_process_cpu_watts", "comm, zone", ',state="running"')),
+                    "{{comm}} {{zone}}",
+                )
+            ],
+        ),
+        panel(
+            "Virtual machines",
+            [
+                (
+                    top.format(by_zone("kepler_vm_cpu_watts", "vm_name, zone")),
+                    "{{vm_name}} {{zone}}",
+                )
+            ],
+        ),
+        panel(
+            "Graphics processors",
+            [
+                (
+                    "sum by (instance, package) (rate(kepler_node_gpu_joules_total{" + NODE + "}[5m]))",
+                    "{{instance}} {{package}}",
+                )
+            ],
+        ),
         row("The exporter itself"),
-        panel("CPU of a core", [(f'rate(process_cpu_seconds_total{{{NODE},job=~".*kepler.*"}}[5m])', "{{instance}}")], unit="percentunit", width=8),
-        panel("Memory", [(f'process_resident_memory_bytes{{{NODE},job=~".*kepler.*"}}', "{{instance}}")], unit="bytes", width=8),
-        panel("Tasks looked at", [(f"kepler_exporter_tasks{{{NODE}}}", "{{instance}}")], unit="none", width=8),
+        panel(
+            "CPU of a core",
+            [
+                (
+                    f'rate(process_cpu_seconds_total{{{NODE},job=~".*kepler.*"}}[5m])',
+                    "{{instance}}",
+                )
+            ],
+            unit="percentunit",
+            width=8,
+        ),
+        panel(
+            "Memory",
+            [
+                (
+                    f'process_resident_memory_bytes{{{NODE},job=~".*kepler.*"}}',
+                    "{{instance}}",
+                )
+            ],
+            unit="bytes",
+            width=8,
+        ),
+        panel(
+            "Tasks looked at",
+            [(f"kepler_exporter_tasks{{{NODE}}}", "{{instance}}")],
+            unit="none",
+            width=8,
+        ),
     ]
     variables = [
         variable("instance", "label_values(kepler_node_cpu_watts, instance)", "Node"),
         variable("zone", "label_values(kepler_node_cpu_watts, zone)", "Zone"),
-        variable("namespace", "label_values(kepler_pod_cpu_watts, pod_namespace)", "Namespace"),
-        variable("pod", 'label_values(kepler_pod_cpu_watts{pod_namespace=~"$namespace"}, pod_name)', "Pod"),
+        variable(
+            "namespace",
+            "label_values(kepler_pod_cpu_watts, pod_namespace)",
+            "Namespace",
+        ),
+        variable(
+            "pod",
+            'label_values(kepler_pod_cpu_watts{pod_namespace=~"$namespace"}, pod_name)',
+            "Pod",
+        ),
         textbox("carbon", "400", "g CO2 per kWh"),
     ]
     return dashboard("kepler-energy", "Kepler: energy", variables, panels, ["kepler", "energy"])
@@ -172,12 +332,23 @@ def energy():
 
 def serving():
     prefix, own = "kepler_model_server_", 'job=~".*kepler-model-server.*"'
-    count, bucket = f"{prefix}request_duration_seconds_count", f"{prefix}request_duration_seconds_bucket"
+    count, bucket = (
+        f"{prefix}request_duration_seconds_count",
+        f"{prefix}request_duration_seconds_bucket",
+    )
     late = "histogram_quantile({}, sum by (le, route) (rate(" + bucket + "[5m])))"
     panels = [
         row("Requests"),
-        panel("Requests by route", [(f"sum by (route) (rate({count}[5m]))", "{{route}}")], unit="reqps"),
-        panel("Answers by status", [(f"sum by (status) (rate({count}[5m]))", "{{status}}")], unit="reqps"),
+        panel(
+            "Requests by route",
+            [(f"sum by (route) (rate({count}[5m]))", "{{route}}")],
+            unit="reqps",
+        ),
+        panel(
+            "Answers by status",
+            [(f"sum by (status) (rate({count}[5m]))", "{{status}}")],
+            unit="reqps",
+        ),
         panel("Latency, median", [(late.format(0.5), "{{route}}")], unit="s"),
         panel("Latency, 99th percentile", [(late.format(0.99), "{{route}}")], unit="s"),
         panel(
@@ -188,18 +359,64 @@ def serving():
         ),
         panel(
             "Share of answers that are errors",
-            [(f'sum(rate({count}{{status=~"5.."}}[5m])) / sum(rate({count}[5m])) or sum(rate({count}[5m])) * 0', "5xx")],
+            [
+                (
+                    f'sum(rate({count}{{status=~"5.."}}[5m])) / sum(rate({count}[5m])) or sum(rate({count}[5m])) * 0',
+                    "5xx",
+                )
+            ],
             unit="percentunit",
         ),
         row("Models"),
-        panel("Models served", [(f"max by (pipeline) ({prefix}models)", "{{pipeline}}")], unit="none", kind="stat", width=8),
-        panel("Requests met by model", [(f"topk(10, sum by (model) (rate({prefix}model_requests_total[5m])))", "{{model}}")], unit="reqps", width=8),
-        panel("Time spent predicting, by model", [(f"topk(10, sum by (model) (rate({prefix}inference_seconds_total[5m])))", "{{model}}")], unit="percentunit", width=8),
+        panel(
+            "Models served",
+            [(f"max by (pipeline) ({prefix}models)", "{{pipeline}}")],
+            unit="none",
+            kind="stat",
+            width=8,
+        ),
+        panel(
+            "Requests met by model",
+            [
+                (
+                    f"topk(10, sum by (model) (rate({prefix}model_requests_total[5m])))",
+                    "{{model}}",
+                )
+            ],
+            unit="reqps",
+            width=8,
+        ),
+        panel(
+            "Time spent predicting, by model",
+            [
+                (
+                    f"topk(10, sum by (model) (rate({prefix}inference_seconds_total[5m])))",
+                    "{{model}}",
+                )
+            ],
+            unit="percentunit",
+            width=8,
+        ),
         row("Replicas"),
-        panel("Replicas that answer", [(f"sum(up{{{own}}})", "up"), (f"count(up{{{own}}})", "known")], unit="none", width=8,
-              about="The autoscaler's work shows here: replicas that Prometheus knows, and those that answer."),
-        panel("CPU of a core", [(f"rate(process_cpu_seconds_total{{{own}}}[5m])", "{{instance}}")], unit="percentunit", width=8),
-        panel("Memory", [(f"process_resident_memory_bytes{{{own}}}", "{{instance}}")], unit="bytes", width=8),
+        panel(
+            "Replicas that answer",
+            [(f"sum(up{{{own}}})", "up"), (f"count(up{{{own}}})", "known")],
+            unit="none",
+            width=8,
+            about="The autoscaler's work shows here: replicas that Prometheus knows, and those that answer.",
+        ),
+        panel(
+            "CPU of a core",
+            [(f"rate(process_cpu_seconds_total{{{own}}}[5m])", "{{instance}}")],
+            unit="percentunit",
+            width=8,
+        ),
+        panel(
+            "Memory",
+            [(f"process_resident_memory_bytes{{{own}}}", "{{instance}}")],
+            unit="bytes",
+            width=8,
+        ),
     ]
     return dashboard("kepler-serving", "Kepler: model server", [], panels, ["kepler", "models"])
 

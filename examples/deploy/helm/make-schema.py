@@ -46,12 +46,22 @@ ONLY = {
     "modelServer.strategy.maxUnavailable": COUNT,
     "modelServer.podDisruptionBudget.minAvailable": COUNT,
     "modelServer.antiAffinity": {"enum": ["preferred", "required"]},
-    "modelServer.usageStore": {"type": "string", "pattern": "^(configmap|file|none|postgres(ql)?://.+)$"},
+    "modelServer.usageStore": {
+        "type": "string",
+        "pattern": "^(configmap|file|memory|postgres(ql)?://.+)$",
+    },
     "modelServer.autoscaling.targetCPU": {"type": "integer", "minimum": 1},
     "modelServer.autoscaling.targetMemory": {"type": "integer", "minimum": 1},
     "modelServer.ingress.pathType": {"enum": ["Prefix", "Exact", "ImplementationSpecific"]},
 }
-TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", type(None): "null"}
+TYPES = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    type(None): "null",
+}
 
 
 def schema(value, path=""):
@@ -68,7 +78,10 @@ def schema(value, path=""):
 
 
 if __name__ == "__main__":
-    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Values of the chart kepler"}
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Values of the chart kepler",
+    }
     made |= schema(yaml.safe_load((CHART / "values.yaml").read_text()))
     # Helm puts this beside the values when the chart is a part of another.
     made["properties"]["global"] = {"type": "object"}

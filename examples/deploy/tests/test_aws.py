@@ -50,7 +50,11 @@ def endpoint(tmp_path_factory):
 @pytest.fixture
 def aws(endpoint, tmp_path, monkeypatch):
     """A folder with the scripts, and an account that knows nothing yet but a key pair and an image."""
-    subprocess.run(["curl", "-fsS", "-X", "POST", f"{endpoint}/moto-api/reset"], check=True, capture_output=True)
+    subprocess.run(
+        ["curl", "-fsS", "-X", "POST", f"{endpoint}/moto-api/reset"],
+        check=True,
+        capture_output=True,
+    )
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -75,7 +79,12 @@ def aws(endpoint, tmp_path, monkeypatch):
 def script(name, *flags, code=0, **environment):
     command = ["bash", str(AWS / name), "--yes", *flags]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | environment, stdin=subprocess.DEVNULL
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
@@ -91,7 +100,7 @@ def test_templates_are_clean():
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
 def test_templates_are_closed_by_default(path):
-    template = yaml.load(path.read_text(), Loader)  # noqa: S506, a loader of plain values
+    template = yaml.load(path.read_text(), Loader)
     resources = template["Resources"]
     for rule in resources["Firewall"]["Properties"]["SecurityGroupIngress"]:
         assert rule["CidrIp"] == "!Ref AllowedCidr"
@@ -108,7 +117,11 @@ def test_templates_are_closed_by_default(path):
 
 def test_the_life_of_a_stack(aws):
     """Create, create again, stop, start, check, delete, delete again."""
-    cloud, ec2, s3 = boto3.client("cloudformation"), boto3.client("ec2"), boto3.client("s3")
+    cloud, ec2, s3 = (
+        boto3.client("cloudformation"),
+        boto3.client("ec2"),
+        boto3.client("s3"),
+    )
     tool("helm")
     images = aws / "images"
     images.mkdir()
@@ -178,7 +191,12 @@ def test_infrastructure_first_then_setup_by_ssh(aws):
     key = aws / "mine.pem"
     key.touch()
     environment = {"PATH": f"{tools}:{os.environ['PATH']}", "KEY_FILE": str(key)}
-    script("setup-kepler-automated.sh", "--images", "registry.example.com/team", **environment)
+    script(
+        "setup-kepler-automated.sh",
+        "--images",
+        "registry.example.com/team",
+        **environment,
+    )
     asked = log.read_text().splitlines()
     assert any(line.startswith("scp ") and "kepler.tgz" in line and "install-kepler.sh" in line for line in asked)
     assert "REGISTRY='registry.example.com/team' bash install-kepler.sh" in asked[-1]
@@ -192,7 +210,7 @@ def test_infrastructure_first_then_setup_by_ssh(aws):
         (["--cidr", "here"], {}, "expected an address"),
         (["--key-name", "other"], {}, "there is no key pair other"),
         (["--instance-type", "c5.meta"], {}, "there is no instance type c5.meta"),
-        (["--regio", "x"], {}, "unknown flag --regio"),
+        (["--zone", "x"], {}, "unknown flag --zone"),
         (["--region"], {}, "needs a value"),
         ([], {"CIDR": "", "CHECKIP_URL": "http://127.0.0.1:1/"}, "give --cidr"),
     ],
@@ -219,14 +237,26 @@ def test_the_instance_installs_by_itself(tmp_path):
     """install-kepler.sh with stand-ins for what it downloads."""
     tools, log = tmp_path / "bin", tmp_path / "log"
     tools.mkdir()
-    for name, does in {"k3s": 'case "$*" in "kubectl get nodes") echo "n1 Ready";; esac', "helm": ":", "curl": "exit 1"}.items():
+    for name, does in {
+        "k3s": 'case "$*" in "kubectl get nodes") echo "n1 Ready";; esac',
+        "helm": ":",
+        "curl": "exit 1",
+    }.items():
         (tools / name).write_text(f'#!/bin/bash\necho {name} "$@" >>{log}\n{does}\n')
         (tools / name).chmod(0o755)
     shutil.copy(AWS / "install-kepler.sh", tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "images/server.tar").touch()
-    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "REGISTRY": "registry.example.com"}
-    subprocess.run(["bash", tmp_path / "install-kepler.sh"], check=True, env=environment, capture_output=True)
+    environment = os.environ | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "REGISTRY": "registry.example.com",
+    }
+    subprocess.run(
+        ["bash", tmp_path / "install-kepler.sh"],
+        check=True,
+        env=environment,
+        capture_output=True,
+    )
     asked = Path(log).read_text()
     assert "k3s ctr images import images/server.tar" in asked
     assert "helm upgrade --install kepler kepler.tgz --namespace kepler-system" in asked

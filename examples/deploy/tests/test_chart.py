@@ -24,7 +24,13 @@ VARIANTS = {
     "own certificate": ([], HTTPS | {"exporter.https.certificateSecret": "kepler-tls"}),
     "everything": (
         ["values-production.yaml"],
-        APART | HTTPS | {"modelServer.adminTokenSecret": "admin", "modelServer.rateLimit": "50", "modelServer.settings.ERROR_KEY": "mae"},
+        APART
+        | HTTPS
+        | {
+            "modelServer.adminTokenSecret": "admin",
+            "modelServer.rateLimit": "50",
+            "modelServer.settings.ERROR_KEY": "mae",
+        },
     ),
 }
 
@@ -32,7 +38,17 @@ VARIANTS = {
 def template(files=(), values=None, name="kepler", namespace="kepler-system"):
     flags = [word for file in files for word in ("--values", CHART / file)]
     flags += [word for key, value in (values or {}).items() for word in ("--set", f"{key}={value}")]
-    text = run(tool("helm"), "template", name, CHART, "--namespace", namespace, "--kube-version", KUBERNETES, *flags)
+    text = run(
+        tool("helm"),
+        "template",
+        name,
+        CHART,
+        "--namespace",
+        namespace,
+        "--kube-version",
+        KUBERNETES,
+        *flags,
+    )
     return [made for made in yaml.safe_load_all(text) if made]
 
 
@@ -83,9 +99,7 @@ def test_every_service_selects_a_pod_that_listens_on_its_port(objects):
     templates = list(pods(objects))
     for service in of(objects, "Service"):
         spec, namespace = service["spec"], service["metadata"]["namespace"]
-        chosen = [
-            pod for at, pod in templates if at == namespace and spec["selector"].items() <= pod["metadata"]["labels"].items()
-        ]
+        chosen = [pod for at, pod in templates if at == namespace and spec["selector"].items() <= pod["metadata"]["labels"].items()]
         assert len(chosen) == 1, service["metadata"]["name"]
         listened = {port["containerPort"] for c in chosen[0]["spec"]["containers"] for port in c["ports"]}
         for port in spec["ports"]:
@@ -109,7 +123,12 @@ def test_probes_ask_a_port_that_is_listened_on_for_a_path_that_is_served(objects
             for name in ("startupProbe", "livenessProbe", "readinessProbe"):
                 if probe := container.get(name):
                     assert probe["httpGet"]["port"] in listened
-                    assert probe["httpGet"]["path"] in {"/healthz", "/readyz", "/health", "/ready"}
+                    assert probe["httpGet"]["path"] in {
+                        "/healthz",
+                        "/readyz",
+                        "/health",
+                        "/ready",
+                    }
 
 
 def test_no_container_has_more_rights_than_it_needs(objects):
@@ -137,36 +156,58 @@ def test_names_are_those_that_are_documented():
     server = one(objects, "Service", "kepler-model-server")
     assert server["metadata"]["namespace"] == "kepler-model-server"
     assert server["spec"]["ports"][0]["port"] == 8100
-    args = one(objects, "DaemonSet", "kepler")["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert "--model-server.url=http://kepler-model-server.kepler-model-server.svc:8100" in args
     assert all(made["metadata"]["labels"]["app.kubernetes.io/name"] == "kepler" for made in objects)
 
 
 def test_defaults_of_the_model_server():
     objects = template(values=SERVER)
     deployment = one(objects, "Deployment", "kepler-model-server")["spec"]
-    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert deployment["strategy"]["rollingUpdate"] == {
+        "maxSurge": 1,
+        "maxUnavailable": 0,
+    }
     assert "replicas" not in deployment, "the autoscaler's"
     pod = deployment["template"]["spec"]
     assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 1000
     container = pod["containers"][0]
     live, ready = container["livenessProbe"], container["readinessProbe"]
-    assert (live["initialDelaySeconds"], live["periodSeconds"], live["timeoutSeconds"]) == (30, 10, 5)
-    assert (ready["initialDelaySeconds"], ready["periodSeconds"], ready["timeoutSeconds"]) == (20, 5, 3)
+    assert (
+        live["initialDelaySeconds"],
+        live["periodSeconds"],
+        live["timeoutSeconds"],
+    ) == (30, 10, 5)
+    assert (
+        ready["initialDelaySeconds"],
+        ready["periodSeconds"],
+        ready["timeoutSeconds"],
+    ) == (20, 5, 3)
     scaler = one(objects, "HorizontalPodAutoscaler", "kepler-model-server")["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 10)
     goals = {m["resource"]["name"]: m["resource"]["target"]["averageUtilization"] for m in scaler["metrics"]}
     assert goals == {"cpu": 70, "memory": 80}
     up, down = scaler["behavior"]["scaleUp"], scaler["behavior"]["scaleDown"]
-    assert sorted((p["type"], p["value"], p["periodSeconds"]) for p in up["policies"]) == [("Percent", 100, 30), ("Pods", 2, 30)]
-    assert (up["selectPolicy"], down["stabilizationWindowSeconds"], down["policies"][0]["value"]) == ("Max", 300, 50)
+    assert sorted((p["type"], p["value"], p["periodSeconds"]) for p in up["policies"]) == [
+        ("Percent", 100, 30),
+        ("Pods", 2, 30),
+    ]
+    assert (
+        up["selectPolicy"],
+        down["stabilizationWindowSeconds"],
+        down["policies"][0]["value"],
+    ) == ("Max", 300, 50)
     assert one(objects, "PodDisruptionBudget", "kepler-model-server")["spec"]["minAvailable"] == 2
     job = one(objects, "CronJob", "model-health-check")["spec"]
     assert job["schedule"] == "*/5 * * * *"
     resources = job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["resources"]
-    assert resources == {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "128Mi"}}
+    assert resources == {
+        "requests": {"cpu": "50m", "memory": "64Mi"},
+        "limits": {"cpu": "100m", "memory": "128Mi"},
+    }
     manifest = yaml.safe_load(one(objects, "ConfigMap", "kepler-model-server")["data"]["manifest.yaml"])
-    assert [model["name"] for model in manifest["models"]] == ["ec2-0.7.11", "specpower-0.7.11"]
+    assert [model["name"] for model in manifest["models"]] == [
+        "ec2-0.7.11",
+        "specpower-0.7.11",
+    ]
     role = one(objects, "Role", "kepler-model-server-usage")["rules"]
     assert [(rule["resources"], rule["resourceNames"]) for rule in role] == [(["configmaps"], ["model-usage-stats"])]
 
@@ -179,7 +220,10 @@ def test_production_and_minikube():
     assert container["resources"]["limits"] == {"cpu": "2", "memory": "4Gi"}
     ingress = one(objects, "Ingress", "kepler-model-server")["metadata"]["annotations"]
     prefix = "nginx.ingress.kubernetes.io/"
-    assert (ingress[prefix + "limit-rps"], ingress[prefix + "proxy-body-size"]) == ("100", "10m")
+    assert (ingress[prefix + "limit-rps"], ingress[prefix + "proxy-body-size"]) == (
+        "100",
+        "10m",
+    )
     objects = template(["values-minikube.yaml"])
     assert one(objects, "Service", "kepler-model-server")["spec"]["ports"][0]["nodePort"] == 30501
     assert one(objects, "Deployment", "kepler-model-server")["spec"]["replicas"] == 1
@@ -203,7 +247,10 @@ def test_values_of_the_older_chart_still_mean_what_they_meant(tmp_path):
     assert pod["spec"]["containers"][0]["ports"][0]["containerPort"] == 9103
     assert pod["spec"]["containers"][0]["image"].startswith("registry.example.com/kepler:")
     service = one(objects, "Service", "kepler")
-    assert (service["spec"]["ports"][0]["port"], service["spec"]["ports"][0]["targetPort"]) == (9103, 9103)
+    assert (
+        service["spec"]["ports"][0]["port"],
+        service["spec"]["ports"][0]["targetPort"],
+    ) == (9103, 9103)
     assert service["metadata"]["annotations"] == {"a": "b"}
     config = yaml.safe_load(one(objects, "ConfigMap", "kepler")["data"]["config.yaml"])
     assert config["web"]["listenAddresses"] == [":9103"]
@@ -220,10 +267,26 @@ def test_settings_roll_the_pods():
 
 
 @pytest.mark.parametrize(
-    "value", ["service.prot=1", "service.port=0", "exporter.pods=maybe", "modelServer.usageStore=redis", "modelServer.replica=2"]
+    "value",
+    [
+        "service.prot=1",
+        "service.port=0",
+        "exporter.pods=maybe",
+        "modelServer.usageStore=redis",
+        "modelServer.replica=2",
+    ],
 )
 def test_a_wrong_value_is_refused_by_its_name(value):
-    command = [tool("helm"), "template", "kepler", str(CHART), "--kube-version", KUBERNETES, "--set", value]
+    command = [
+        tool("helm"),
+        "template",
+        "kepler",
+        str(CHART),
+        "--kube-version",
+        KUBERNETES,
+        "--set",
+        value,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     key = value.partition("=")[0].rpartition(".")[2]
@@ -257,7 +320,12 @@ def test_made_files_are_what_their_scripts_make(tmp_path):
 def test_rules_and_dashboards_are_in_the_objects():
     objects = template(["values-production.yaml"])
     groups = one(objects, "PrometheusRule", "kepler")["spec"]["groups"]
-    assert {"kepler.energy", "kepler.power", "kepler.alerts", "kepler-model-server.alerts"} == {group["name"] for group in groups}
+    assert {
+        "kepler.energy",
+        "kepler.power",
+        "kepler.alerts",
+        "kepler-model-server.alerts",
+    } == {group["name"] for group in groups}
     boards = [made for made in of(objects, "ConfigMap") if "grafana_dashboard" in made["metadata"]["labels"]]
     titles = {json.loads(text)["title"] for made in boards for text in made["data"].values()}
     assert titles == {"Kepler: energy", "Kepler: model server"}

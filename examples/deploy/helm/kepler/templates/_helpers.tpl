@@ -84,6 +84,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toYaml (dict "models" .Values.modelServer.models) -}}
 {{- end -}}
 
+{{- define "kepler.adminSecret" -}}
+{{- default "kepler-model-server-admin" .Values.modelServer.adminTokenSecret -}}
+{{- end -}}
+
 {{- define "kepler.pullSecrets" -}}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:

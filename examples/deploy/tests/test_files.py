@@ -1,0 +1,77 @@
+"""What is neither chart, rules nor AWS: manifests, compose, systemd, images."""
+
+import re
+import shutil
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+from conftest import DEPLOY, run, tool
+
+TOP = DEPLOY.parents[1]
+MANIFESTS = sorted([*(DEPLOY / "k8s").rglob("kepler.yaml"), DEPLOY / "ollama/ollama.yaml"])
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda p: str(p.relative_to(DEPLOY)))
+def test_kubernetes_takes_every_manifest(path):
+    objects = [made for made in yaml.safe_load_all(path.read_text()) if made]
+    assert objects
+    for made in objects:
+        kubernetes_validate.validate(made, "1.34", strict=True)
+    templates = [
+        made["spec"]["template"] if "template" in made["spec"] else made["spec"]["jobTemplate"]["spec"]["template"]
+        for made in objects
+        if made["kind"] in {"Deployment", "DaemonSet", "CronJob"}
+    ]
+    for service in (made for made in objects if made["kind"] == "Service"):
+        chosen = [t for t in templates if service["spec"]["selector"].items() <= t["metadata"]["labels"].items()]
+        assert len(chosen) == 1, service["metadata"]["name"]
+
+
+def test_every_resource_that_a_kustomization_names_is_there():
+    for path in (DEPLOY / "k8s").rglob("kustomization.yaml"):
+        for name in yaml.safe_load(path.read_text())["resources"]:
+            assert (path.parent / name).exists(), f"{path}: {name}"
+
+
+def test_compose_names_files_that_are_there():
+    compose = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
+    for name, service in compose["services"].items():
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / "compose" / source).exists(), f"{name}: {source}"
+        if build := service.get("build"):
+            assert (DEPLOY / "compose" / build["context"] / build["dockerfile"]).exists()
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_the_unit_is_understood(tmp_path):
+    analyze = tool("systemd-analyze")
+    unit = (DEPLOY / "systemd/kepler-exporter.service").read_text().replace("/usr/bin/kepler-exporter", shutil.which("true"))
+    path = tmp_path / "kepler-exporter.service"
+    path.write_text(unit)
+    done = subprocess.run([analyze, "verify", path], capture_output=True, text=True, check=False)
+    about = [line for line in done.stderr.splitlines() if "kepler-exporter" in line]
+    assert not about, about
+
+
+@pytest.mark.parametrize("name", ["exporter", "model-server"])
+def test_dockerfiles_copy_what_their_context_holds(name):
+    """Whatever Cargo needs is let through by .dockerignore: every member's manifest and sources."""
+    allowed = [line[1:] for line in (TOP / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    members = re.search(r"members = \[(.*?)\]", (TOP / "Cargo.toml").read_text(), re.DOTALL).group(1)
+    for member in re.findall(r'"(.*?)"', members):
+        for part in ("Cargo.toml", "src"):
+            path = f"{member}/{part}"
+            if (TOP / path).exists():
+                assert any(path == a or path.startswith(a + "/") for a in allowed), path
+    text = (TOP / f"examples/{name}/Dockerfile").read_text()
+    assert f"-p kepler-{name}" in text
+    assert text.rstrip().endswith(f'ENTRYPOINT ["/kepler-{name}"]')
+
+
+def test_scripts_that_make_files_are_python_that_runs():
+    for script in ("grafana/make.py", "aws/make-templates.py"):
+        run("python3", DEPLOY / script)
