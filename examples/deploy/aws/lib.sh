@@ -77,7 +77,8 @@ need() {
 # Runs a command that changes something, or says it.
 change() {
     if $DRY_RUN; then
-        say "would run: $*"
+        # Whatever becomes of the output of the command itself
+        say "would run: $*" >&2
     else
         "$@"
     fi

@@ -108,8 +108,11 @@ def prometheus(tmp_path_factory):
         for at in (exporter, server):
             wait_for(f"http://127.0.0.1:{at}/health")
         wait_for(f"http://127.0.0.1:{port}/-/ready")
+        question = {"metrics": ["bpf_cpu_time_ms", "bpf_page_cache_hit"], "output_type": "AbsPower", "source": "acpi", "weight": True}
+        model = urllib.request.Request(f"http://127.0.0.1:{server}/model", json.dumps(question).encode(), {"Content-Type": "application/json"})
         for _ in range(25):
             get(f"http://127.0.0.1:{server}/best-models")
+            urllib.request.urlopen(model, timeout=10).close()
             time.sleep(1)
         yield f"http://127.0.0.1:{port}"
     finally:
