@@ -1,5 +1,7 @@
 //! What a host hands to its virtual machines, and a guest that reads it as a meter.
 
+use std::fs;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,4 +142,138 @@ fn a_folder_that_cannot_be_written_is_said() {
         .unwrap_err()
         .to_string();
     assert!(error.contains(file.path().to_str().unwrap()), "{error}");
+}
+
+fn counter(folder: &Path, vm: &str) -> u64 {
+    let path = folder
+        .join(vm)
+        .join("class/powercap/intel-rapl:0/energy_uj");
+    let text = Host::default().text(path).unwrap();
+    text.trim().parse().unwrap()
+}
+
+/// A guest that has its folder mounted holds on to that folder, not to its name.
+#[test]
+fn a_guest_goes_on_reading_the_folder_that_it_holds_when_the_host_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = machine(7, "web");
+    let begin = || {
+        let mut host = monitor(vec![
+            frame(vec![ran(&web, 0)]),
+            frame(vec![ran(&web, 900_000_000)]),
+        ]);
+        let mut share = VmShare::open(folder.path()).unwrap();
+        share.write(&host.sample().unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        share.write(&host.sample().unwrap()).unwrap();
+    };
+    begin();
+    let held = fs::OpenOptions::new()
+        .read(true)
+        .open(folder.path().join("web"))
+        .unwrap();
+    let held = Host::default().with_sys(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    let mut guest = Powercap::open(&held).unwrap();
+    let mut readings = Vec::new();
+    guest.read(Host::since_boot(), &mut readings);
+    let before = counter(folder.path(), "web");
+    begin();
+    let after = counter(folder.path(), "web");
+    assert!(after > before);
+    let again = held.text(held.sys("class/powercap/intel-rapl:0/energy_uj"));
+    assert_eq!(again.unwrap().trim().parse::<u64>().unwrap(), after);
+    guest.read(Host::since_boot(), &mut readings);
+    assert!(
+        readings
+            .iter()
+            .any(|r| matches!(r, Reading::Energy { joules, .. } if joules.0 > 0.0)),
+        "{readings:?}"
+    );
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_told_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    fs::create_dir_all(at("backups/class/powercap/intel-rapl:0")).unwrap();
+    for path in [
+        "backups/monday.tar",
+        "backups/class/powercap/intel-rapl:0/energy_uj",
+    ] {
+        fs::write(at(path), "17\n").unwrap();
+    }
+    fs::create_dir(at("empty")).unwrap();
+    fs::write(at("file"), "x").unwrap();
+    let machines: Vec<_> = ["backups", "empty", "file", "web"]
+        .iter()
+        .zip(7..)
+        .map(|(name, pid)| machine(pid, name))
+        .collect();
+    let ran: Vec<_> = machines.iter().map(|vm| ran(vm, 100)).collect();
+    let mut host = monitor(vec![frame(ran), frame(vec![]), frame(vec![])]);
+    let mut share = VmShare::open(folder.path()).unwrap();
+    let error = share.write(&host.sample().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), kepler_core::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("move it away"), "{error}");
+    assert!(at("web/class").exists());
+    // Something of somebody else's in a folder of ours.
+    fs::write(at("web/class/note"), "keep").unwrap();
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(5));
+        let _ = share.write(&host.sample().unwrap());
+    }
+    assert_eq!(names(folder.path()), ["backups", "empty", "file", "web"]);
+    let text = |path| Host::default().text(at(path)).unwrap();
+    assert_eq!(text("backups/monday.tar"), "17\n");
+    assert_eq!(
+        text("backups/class/powercap/intel-rapl:0/energy_uj"),
+        "17\n"
+    );
+    assert_eq!(text("file"), "x");
+    assert_eq!(names(&at("web/class")), ["note"]);
+}
+
+/// The descriptor of this process that is open on a path.
+fn descriptor(path: &Path) -> RawFd {
+    let mut open = Host::default().names("/proc/self/fd").unwrap().into_iter();
+    let found =
+        open.find(|fd| fs::read_link(format!("/proc/self/fd/{fd}")).ok().as_deref() == Some(path));
+    found.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_write_that_fails_counts_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = machine(7, "web");
+    let busy = || frame(vec![ran(&web, 900_000_000)]);
+    let mut host = monitor(vec![frame(vec![ran(&web, 0)]), busy(), busy(), busy()]);
+    let mut share = VmShare::open(folder.path()).unwrap();
+    let mut sample = || {
+        std::thread::sleep(Duration::from_millis(5));
+        host.sample().unwrap()
+    };
+    share.write(&sample()).unwrap();
+    share.write(&sample()).unwrap();
+    // The disk is full for one write.
+    let path = folder
+        .path()
+        .canonicalize()
+        .unwrap()
+        .join("web/class/powercap/intel-rapl:0/energy_uj");
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    #[expect(unsafe_code, reason = "std cannot put one file in another's place")]
+    // SAFETY: both are open descriptors; the one that is replaced stays its owner's to close.
+    let put = unsafe { libc::dup2(full.as_raw_fd(), descriptor(&path)) };
+    assert!(put >= 0);
+    let before = counter(folder.path(), "web");
+    let error = share.write(&sample()).unwrap_err().to_string();
+    assert!(error.contains("energy_uj"), "{error}");
+    assert_eq!(counter(folder.path(), "web"), before);
+    let last = sample();
+    share.write(&last).unwrap();
+    let used = last.vms[0].usage.energy[0].joules.microjoules().0;
+    assert_eq!(counter(folder.path(), "web"), used);
 }

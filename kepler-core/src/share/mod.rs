@@ -1,24 +1,29 @@
 //! A machine's energy handed to its virtual machines: for each a folder that looks like powercap, to be mounted into the guest.
 
+mod zone;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::energy::Domain;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::monitor::{Snapshot, WorkloadUsage};
 use crate::units::Joules;
 
+use zone::{Counter, ZONES};
+
 /// Writes what each virtual machine used into a folder of its own.
 ///
 /// The folder `<vm>/class/powercap/intel-rapl:*` holds `name`, `max_energy_range_uj` and `energy_uj` as the kernel's powercap
 /// does, with the machine's own active energy by domain. A guest that mounts `<vm>` (read-only; by virtiofs, say) reads it as a
-/// meter. Counters go on after this program was started anew; the folder of a machine that is gone is removed.
+/// meter. Counters go on, in the same folder, after this program was started anew or a write failed; the folder of a machine
+/// that is gone is removed.
 ///
-/// A folder appears whole, and a counter changes in one write of one length, so that a guest never reads half of either.
+/// A folder appears whole, and a counter changes in one write of one length, so that a guest never reads half of either. Files
+/// that were not made here are never changed or removed, whatever a machine is called.
 ///
 /// ```
 /// use kepler_core::monitor::Monitor;
@@ -41,22 +46,12 @@ pub struct VmShare {
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    /// For each domain that is shared: its place, its file, and where its counter began.
-    counters: Vec<(usize, File, u64)>,
+    /// One for each domain that is shared.
+    counters: Vec<Counter>,
     /// The last snapshot that had it.
     turn: u64,
 }
 
-/// Zones as powercap numbers them: the domain, its folder, its name.
-const ZONES: [(Domain, &str, &str); 5] = [
-    (Domain::Package, "intel-rapl:0", "package-0"),
-    (Domain::Core, "intel-rapl:0:0", "core"),
-    (Domain::Uncore, "intel-rapl:0:1", "uncore"),
-    (Domain::Dram, "intel-rapl:0:2", "dram"),
-    (Domain::Psys, "intel-rapl:1", "psys"),
-];
-/// It never starts again at 0.
-const RANGE: u64 = u64::MAX >> 1;
 /// The longest folder name that every file system takes, less what is added while it is made.
 const NAME: usize = 200;
 
@@ -68,9 +63,13 @@ impl VmShare {
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(|e| Error::read(&folder, e))?;
-        let probe = folder.join(".kepler");
-        fs::write(&probe, b"").map_err(|e| Error::read(&probe, e))?;
-        fs::remove_file(&probe).map_err(|e| Error::read(&probe, e))?;
+        let probe = folder.join(format!(".kepler-{}", std::process::id()));
+        match File::options().write(true).create_new(true).open(&probe) {
+            Ok(_) => fs::remove_file(&probe).map_err(|e| Error::read(&probe, e))?,
+            // Whoever's it is, it stays.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::read(&probe, error)),
+        }
         Ok(Self {
             folder,
             host: Host::default(),
@@ -82,22 +81,21 @@ impl VmShare {
     /// Writes the counters of every virtual machine of a snapshot, and removes the folders of those that it no longer has.
     ///
     /// # Errors
-    /// [`Error::Read`] with the path that could not be written; the other machines' counters are written all the same.
+    /// [`Error::Read`] with the path that could not be written, [`Error::InvalidInput`] where something else lies in the place
+    /// of a machine's folder; all other counters are written all the same.
     pub fn write(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.turn += 1;
         let mut result = Ok(());
         for vm in &snapshot.vms {
             let id = &vm.vm.id;
             if let Err(error) = self.write_one(id, &vm.vm.name, snapshot, &vm.usage) {
-                self.shared.remove(id);
                 result = result.and(Err(error));
             }
         }
         let turn = self.turn;
         let gone = self.shared.extract_if(|_, shared| shared.turn != turn);
         for (_, shared) in gone {
-            let removed = fs::remove_dir_all(&shared.folder);
-            result = result.and(removed.map_err(|e| Error::read(&shared.folder, e)));
+            result = result.and(zone::remove(&self.host, &shared.folder));
         }
         result
     }
@@ -117,16 +115,17 @@ impl VmShare {
             return Ok(());
         };
         shared.turn = self.turn;
-        for (place, file, began) in &shared.counters {
-            let joules = usage.energy.get(*place).map_or(Joules::ZERO, |e| e.joules);
-            let counter = began.saturating_add(joules.microjoules().0).min(RANGE);
-            file.write_all_at(line(counter).as_bytes(), 0)
-                .map_err(|e| Error::read(&shared.folder, e))?;
+        let mut result = Ok(());
+        for counter in &mut shared.counters {
+            let energy = usage.energy.get(counter.place);
+            let joules = energy.map_or(Joules::ZERO, |e| e.joules);
+            result = result.and(counter.write(joules.microjoules().0));
         }
-        Ok(())
+        result
     }
 
-    /// The folder of a machine, made aside and then put in its place. One that is there already goes on counting.
+    /// The folder of a machine: the one that is there, which a guest may have mounted, or a new one, made aside and then put
+    /// in its place.
     fn make(&self, id: &str, name: &str, snapshot: &Snapshot) -> Result<Shared> {
         let taken = self
             .shared
@@ -137,51 +136,56 @@ impl VmShare {
             self.folder.join(&name),
             self.folder.join(format!(".{name}.new")),
         );
-        let zones = Path::new("class/powercap");
-        let mut counters = Vec::new();
-        let _ = fs::remove_dir_all(&aside);
+        let powercap = zone::powercap(&folder);
+        let ours = |zone: &str| zone::is_ours(&self.host, &powercap.join(zone));
+        let there = fs::symlink_metadata(&folder).is_ok();
+        if there && !ZONES.iter().any(|(_, zone, _)| ours(zone)) {
+            return Err(in_the_way(&folder));
+        }
+        // What was left when this was stopped half way.
+        zone::remove(&self.host, &aside)?;
+        let mut places = Vec::new();
         for (domain, zone, zone_name) in ZONES {
             let mut domains = snapshot.node.domains.iter();
             let Some(place) = domains.position(|d| d.domain == domain) else {
                 continue;
             };
-            let before = self
-                .host
-                .text(folder.join(zones).join(zone).join("energy_uj"));
-            let before = before
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-                .unwrap_or(0);
-            let path = aside.join(zones).join(zone);
-            fs::create_dir_all(&path).map_err(|e| Error::read(&path, e))?;
-            for (file, text) in [
-                ("name", format!("{zone_name}\n")),
-                ("max_energy_range_uj", format!("{RANGE}\n")),
-                ("energy_uj", line(before)),
-            ] {
-                let path = path.join(file);
-                fs::write(&path, text).map_err(|e| Error::read(&path, e))?;
+            let path = powercap.join(zone);
+            if !ours(zone) {
+                if fs::symlink_metadata(&path).is_ok() {
+                    return Err(in_the_way(&path));
+                }
+                zone::make(&zone::powercap(&aside).join(zone), zone_name)?;
             }
-            counters.push((place, zone, before));
+            places.push((place, zone, path));
         }
-        let _ = fs::remove_dir_all(&folder);
-        fs::rename(&aside, &folder).map_err(|e| Error::read(&folder, e))?;
-        let open = |(place, zone, before): (usize, &str, u64)| {
-            let path = folder.join(zones).join(zone).join("energy_uj");
-            let file = File::options().write(true).open(&path);
-            Ok((place, file.map_err(|e| Error::read(&path, e))?, before))
-        };
+        if there {
+            // Zones that it did not have: the meters of this host are others than before.
+            for (_, zone, path) in places.iter().filter(|(_, zone, _)| !ours(zone)) {
+                let made = zone::powercap(&aside).join(zone);
+                fs::rename(made, path).map_err(|e| Error::read(path, e))?;
+            }
+            zone::remove(&self.host, &aside)?;
+        } else if !places.is_empty() {
+            fs::rename(&aside, &folder).map_err(|e| Error::read(&folder, e))?;
+        }
+        let counters = places
+            .iter()
+            .map(|(place, _, path)| Counter::open(&self.host, *place, path));
         Ok(Shared {
-            counters: counters.into_iter().map(open).collect::<Result<_>>()?,
+            counters: counters.collect::<Result<_>>()?,
             folder,
             turn: self.turn,
         })
     }
 }
 
-/// Always of one length.
-fn line(counter: u64) -> String {
-    format!("{counter:020}\n")
+fn in_the_way(path: &Path) -> Error {
+    Error::invalid(
+        path.display().to_string(),
+        "a virtual machine's energy is to be shared here, but what lies here was not made for that: move it away, or share \
+         into another folder",
+    )
 }
 
 /// A name that stays in its folder: what is no letter, digit, `-`, `_` or inner `.` is written as its bytes.
@@ -217,6 +221,6 @@ mod tests {
 
     #[test]
     fn a_counter_is_always_as_long() {
-        assert_eq!(line(0).len(), line(RANGE).len());
+        assert_eq!(zone::line(0).len(), zone::line(zone::RANGE).len());
     }
 }
