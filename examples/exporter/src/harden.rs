@@ -100,6 +100,22 @@ pub(crate) fn give_up_all() -> Result<(), String> {
     Ok(())
 }
 
+/// What `make` makes, with `harden` on a thread that gave up its capabilities: so the threads that it starts have none.
+pub(crate) fn apart<T: Send, E: ToString>(
+    harden: bool,
+    make: impl FnOnce() -> Result<T, E> + Send,
+) -> Result<T, String> {
+    let make = || make().map_err(|e| e.to_string());
+    if !harden {
+        return make();
+    }
+    let made = std::thread::scope(|scope| {
+        let unprivileged = scope.spawn(|| give_up_all().and_then(|()| make()));
+        unprivileged.join()
+    });
+    made.unwrap_or_else(|_| Err("a thread without capabilities failed".to_owned()))
+}
+
 /// Reads files of others while it lives, where the thread is permitted to.
 pub(crate) struct Raised(());
 

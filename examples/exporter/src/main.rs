@@ -119,7 +119,7 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
         }
     };
     let name = exposition().node_name().to_owned();
-    let builder = args.power.apply(args.monitor(), &name)?;
+    let builder = args.power.apply(args.monitor(), &name, args.harden)?;
     let mut monitor = builder.counters(selection.counters()).build()?;
     let names = monitor.pod_names();
     let first = monitor.sample()?;
@@ -136,17 +136,17 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
         outputs,
     };
     let sampler = Sampler::start(monitor, first, args.interval(), handling);
+    let site = Arc::new(Site::new(exposition(), sampler.view()));
+    if args.harden {
+        // The sampling thread has its own; threads that start from here on have none.
+        harden::give_up_all()?;
+    }
     if let Some(folder) = &args.power.share {
         share::start(folder, sampler.view())?;
     }
     if let Some(settings) = args.kube.settings(&name) {
         let view = sampler.view();
         kepler_service::kube::start(&settings, names, move || view.snapshot())?;
-    }
-    let site = Arc::new(Site::new(exposition(), sampler.view()));
-    if args.harden {
-        // The sampling thread has its own.
-        harden::give_up_all()?;
     }
 
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -11,6 +11,7 @@ use kepler_core::monitor::{GpuChoice, MonitorBuilder};
 use kepler_core::{Host, Watts};
 
 use crate::duration::interval;
+use crate::harden;
 use crate::redfish;
 
 /// Arguments about meters and idle energy.
@@ -78,11 +79,13 @@ pub(crate) struct PowerArgs {
 }
 
 impl PowerArgs {
-    /// The builder with what was asked for. `node` is this node's name.
+    /// The builder with what was asked for. `node` is this node's name; with `harden`, the thread that asks the controller has no
+    /// capability.
     pub(crate) fn apply(
         &self,
         mut builder: MonitorBuilder,
         node: &str,
+        harden: bool,
     ) -> Result<MonitorBuilder, Box<dyn std::error::Error>> {
         builder = builder.idle(self.idle).idle_share(self.idle_share);
         if !self.gpu {
@@ -101,7 +104,7 @@ impl PowerArgs {
             let mut bmc = redfish::controller(file, node)?;
             bmc.timeout = self.redfish_timeout;
             bmc.interval = self.redfish_interval;
-            builder = builder.with_energy(Box::new(Redfish::open(&bmc)?));
+            builder = builder.with_energy(Box::new(harden::apart(harden, || Redfish::open(&bmc))?));
         }
         Ok(builder)
     }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::program::{Running, command, text};
+use crate::program::{Folder, Running, command, free_port, text};
 
 /// Lines of `/proc/PID/task/TID/status` of each thread, by name.
 fn threads(pid: u32) -> Vec<(String, String)> {
@@ -37,10 +37,37 @@ fn is_root() -> bool {
 
 #[test]
 fn a_hardened_exporter_keeps_only_what_reading_needs_and_works() {
-    let mut running = Running::of(command().args(["--harden", "--monitor.interval=200ms"]));
+    let folder = Folder::new("harden");
+    // Nobody answers, so that both go on asking.
+    let nobody = format!("https://127.0.0.1:{}", free_port());
+    let controllers = format!(
+        "nodes: {{n: b}}\nbmcs: {{b: {{endpoint: '{nobody}', username: u, password: p, insecure: true}}}}\n"
+    );
+    let controllers = folder.write("controllers.yaml", &controllers);
+    let kubeconfig = format!(
+        "current-context: t\ncontexts: [{{name: t, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: '{nobody}', insecure-skip-tls-verify: true}}}}]\n\
+         users: [{{name: u, user: {{token: t}}}}]\n"
+    );
+    let kubeconfig = folder.write("kubeconfig", &kubeconfig);
+    let mut program = command();
+    program.args(["--harden", "--monitor.interval=200ms", "--node-name=n"]);
+    program.arg("--vm.share").arg(folder.path().join("share"));
+    program
+        .args(["--kube.enable", "--kube.config"])
+        .arg(kubeconfig);
+    program.arg("--experimental.platform.redfish.enabled");
+    program
+        .arg("--experimental.platform.redfish.config-file")
+        .arg(controllers);
+    let mut running = Running::of(&mut program);
     running.metrics_once(|page| page.contains("\nkepler_process_cpu_seconds_total{"));
     let mut kept = 0;
-    for (name, status) in threads(running.pid()) {
+    let threads = threads(running.pid());
+    for wanted in ["Name:\tshare", "Name:\tpods", "Name:\tredfish"] {
+        assert!(threads.iter().any(|(name, _)| name == wanted), "{wanted}");
+    }
+    for (name, status) in threads {
         let permitted = u64::from_str_radix(&field(&status, "CapPrm:"), 16).unwrap();
         assert_eq!(permitted & !NEEDED, 0, "{name}: {permitted:x}");
         kept += usize::from(permitted != 0);
@@ -70,7 +97,7 @@ fn nobody_with_four_capabilities_reads_by_ebpf() {
         format!("--bounding-set={caps}"),
     ]);
     // The build folder need not be open to others, so the program is put where it is.
-    let folder = crate::program::Folder::new("nobody");
+    let folder = Folder::new("nobody");
     let path = folder.path().join("kepler-exporter");
     std::fs::copy(env!("CARGO_BIN_EXE_kepler-exporter"), &path).unwrap();
     program
