@@ -146,7 +146,7 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
     }
     if let Some(settings) = args.kube.settings(&name) {
         let view = sampler.view();
-        kepler_service::kube::start(&settings, names, move || view.snapshot())?;
+        kepler_service::kube::start(&settings, names, move || view.whole())?;
     }
 
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -30,8 +30,14 @@ pub(crate) struct View {
 }
 
 struct Latest {
-    snapshot: Arc<Snapshot>,
+    sample: Sample,
     at: Instant,
+}
+
+/// A sample as it was taken and as it is shown: the same where nothing is folded.
+struct Sample {
+    whole: Arc<Snapshot>,
+    shown: Arc<Snapshot>,
 }
 
 impl Sampler {
@@ -44,7 +50,7 @@ impl Sampler {
         mut handling: Handling,
     ) -> Self {
         let latest = Latest {
-            snapshot: handling.handle(first),
+            sample: handling.handle(first),
             at: Instant::now(),
         };
         let view = View {
@@ -125,26 +131,31 @@ pub(crate) struct Handling {
 }
 
 impl Handling {
-    fn handle(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
-        let mut snapshot = match &mut self.fold {
-            Some(fold) => fold.apply(snapshot),
-            None => snapshot,
-        };
+    fn handle(&mut self, mut whole: Arc<Snapshot>) -> Sample {
         let notes = self.outputs.notes();
         if !notes.is_empty() {
-            let mut sources = (*snapshot.sources).clone();
+            let mut sources = (*whole.sources).clone();
             sources.notes.extend(notes);
-            Arc::make_mut(&mut snapshot).sources = Arc::new(sources);
+            Arc::make_mut(&mut whole).sources = Arc::new(sources);
         }
-        self.outputs.offer(&snapshot);
-        snapshot
+        let shown = match &mut self.fold {
+            Some(fold) => fold.apply(Arc::clone(&whole)),
+            None => Arc::clone(&whole),
+        };
+        self.outputs.offer(&shown);
+        Sample { whole, shown }
     }
 }
 
 impl View {
-    /// The last snapshot.
+    /// The last snapshot as it is shown.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.lock().snapshot)
+        Arc::clone(&self.lock().sample.shown)
+    }
+
+    /// The last snapshot with every workload, also those that are shown folded.
+    pub(crate) fn whole(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.lock().sample.whole)
     }
 
     /// Whether samples are taken on time.
@@ -157,12 +168,12 @@ impl View {
         self.interval.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, snapshot: Arc<Snapshot>) {
+    fn show(&self, sample: Sample) {
         let latest = Latest {
-            snapshot,
+            sample,
             at: Instant::now(),
         };
-        // The earlier snapshot is dropped after the lock.
+        // The earlier sample is dropped after the lock.
         let earlier = std::mem::replace(&mut *self.lock(), latest);
         drop(earlier);
     }

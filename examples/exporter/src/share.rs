@@ -17,7 +17,7 @@ pub(crate) fn start(folder: &Path, view: View) -> Result<(), Box<dyn std::error:
     let write = move || {
         let (mut shown, mut said) = (0, String::new());
         loop {
-            let snapshot = view.snapshot();
+            let snapshot = view.whole();
             if snapshot.sequence != shown {
                 shown = snapshot.sequence;
                 let trouble = share.write(&snapshot).err().map(|e| e.to_string());

@@ -84,6 +84,30 @@ fn a_container_that_nobody_knows_is_asked_for_a_few_times_and_no_more() {
 }
 
 #[test]
+fn what_is_shown_folded_is_named_and_shared_all_the_same() {
+    let (machine, server) = (Machine::new(), Server::start());
+    let shared = tempfile::tempdir().unwrap();
+    machine.virtual_machine(9, "web");
+    let exporter = Exporter::start(
+        &machine,
+        &server,
+        "kubelet",
+        &[
+            "--metrics.top=0",
+            "--kube.pod-informer.poll-interval=10m",
+            &format!("--vm.share={}", shared.path().display()),
+        ],
+    );
+    let polls = || server.get(|world| world.asked.iter().filter(|path| *path == "/pods").count());
+    exporter.metrics_once(|_| polls() == 1);
+    machine.process(7, "u1", 'a');
+    exporter.metrics_once(|_| polls() > 1);
+    let of = |vm: &str| shared.path().join(vm).join("class/powercap/intel-rapl:0");
+    exporter.metrics_once(|_| of("web").exists());
+    assert_eq!(shared.path().read_dir().unwrap().count(), 1);
+}
+
+#[test]
 fn a_server_that_is_not_vouched_for_is_not_shown_the_token() {
     let (machine, server) = (Machine::new(), Server::start());
     let other = Server::start();

@@ -42,6 +42,16 @@ impl Machine {
         );
     }
 
+    /// A process that runs a virtual machine.
+    pub(crate) fn virtual_machine(&self, pid: u32, name: &str) {
+        let command = format!("/usr/bin/qemu-system-x86_64\0-name\0guest={name}\0-uuid\0u-{pid}\0");
+        self.write(&format!("proc/{pid}/cmdline"), &command);
+        self.write(
+            &format!("proc/{pid}/stat"),
+            &format!("{pid} (qemu-system-x86) S 1 {}\n", " 0".repeat(48)),
+        );
+    }
+
     fn write(&self, path: &str, text: &str) {
         let path = self.0.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
