@@ -79,13 +79,6 @@ impl Exposition {
         let highest = &mut self.highest;
         highest.turn();
         let now = snapshot.since_boot;
-        let mut plain = |index, labels: Labels, usage: &WorkloadUsage| Row {
-            index,
-            other: highest.raise(labels.newer(), other(usage)),
-            ended: highest.ended(labels.newer(), usage.state, now),
-            labels: Arc::new(labels),
-        };
-
         let mut processes = Vec::new();
         if shown(Level::Process) {
             processes = self
@@ -93,12 +86,23 @@ impl Exposition {
                 .rows(&snapshot.processes, now, |p| other(&p.usage));
             let first = snapshot.processes.len();
             let ended = snapshot.ended.iter().enumerate();
-            processes.extend(ended.map(|(i, e)| Row {
-                // Exported from 0 on, so that nothing of it is lost.
-                ended: true,
-                ..plain(first + i, Labels::ended(e), &e.usage)
+            processes.extend(ended.map(|(i, e)| {
+                let labels = Labels::ended(e);
+                Row {
+                    index: first + i,
+                    other: highest.raise(labels.newer(), other(&e.usage)),
+                    // Exported from 0 on, so that nothing of it is lost.
+                    ended: true,
+                    labels: Arc::new(labels),
+                }
             }));
         }
+        let mut plain = |index, labels: Labels, usage: &WorkloadUsage| Row {
+            index,
+            other: highest.raise(labels.newer(), other(usage)),
+            ended: highest.ended(labels.newer(), usage.state, now),
+            labels: Arc::new(labels),
+        };
         let mut containers = Vec::new();
         if shown(Level::Container) {
             let all = snapshot.containers.iter().enumerate();
