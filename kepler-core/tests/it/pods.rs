@@ -115,6 +115,24 @@ fn what_is_missing_or_unbelievable_is_left_out() {
 }
 
 #[test]
+fn of_too_many_containers_the_first_are_kept() {
+    let statuses = |kind: char| -> Vec<Value> {
+        let ran = |i| json!({"name": "a", "containerID": format!("x://{kind}{i}")});
+        (0..1_200).map(ran).collect()
+    };
+    let mut pod = pod();
+    pod["status"] = json!({
+        "containerStatuses": statuses('a')[..600], "initContainerStatuses": statuses('i'),
+        "ephemeralContainerStatuses": statuses('e'),
+    });
+    let sidecar = |name: &str| json!({"name": name, "restartPolicy": "Always"});
+    pod["spec"]["initContainers"] = vec![sidecar("b"); 2_000].into();
+    let table = PodTable::parse(&list(&[pod])).unwrap();
+    assert_eq!(table.pod(UID).unwrap().containers.len(), 1_000);
+    assert!(table.container("i399").is_some() && table.container("i400").is_none());
+}
+
+#[test]
 fn what_is_no_pod_list_is_an_error_that_says_so() {
     for (answer, kind) in [
         (&b""[..], ErrorKind::Malformed),
@@ -144,6 +162,13 @@ fn what_is_no_pod_list_is_an_error_that_says_so() {
     assert_eq!(
         PodTable::parse(&list(&many)).unwrap_err().kind(),
         ErrorKind::TooLarge
+    );
+    // Of what is over the limit nothing is kept, whatever it is.
+    let empty = format!(r#"{{"items": [{}{{}}]}}"#, "{},".repeat(1 << 22));
+    let error = PodTable::parse(empty.as_bytes()).unwrap_err();
+    assert!(
+        error.to_string().contains("4194305 (limit 10000)"),
+        "{error}"
     );
     let deep = [&br#"{"items": "#[..], &vec![b'['; 1 << 20]].concat();
     assert_eq!(

@@ -65,7 +65,7 @@ impl PodTable {
         }
         let object: Object<'_> = shape::read(json, "a pod")?;
         let version = shape::version(&object.metadata);
-        let change = match (&*event.kind, shape::entry(&object)) {
+        let change = match (&*event.kind, shape::entry(object)) {
             ("ADDED" | "MODIFIED", Some(entry)) => {
                 bound("the number of pods", self.len() + 1, PODS_LIMIT)?;
                 self.insert(entry);
