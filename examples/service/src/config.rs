@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::duration::duration;
 use crate::rate::Rate;
+use crate::yaml::yaml;
 use crate::{Error, Result};
 
 /// What the file says.
@@ -131,19 +132,12 @@ impl WebConfig {
     /// The text of the file at `path`, understood.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::invalid(&path.display(), problem);
-        // The file holds secrets, so none of it is shown.
-        let options = serde_saphyr::options! { with_snippet: false };
-        let one_line = |error: serde_saphyr::Error| {
-            let text = error.to_string();
-            wrong(text.split_whitespace().collect::<Vec<_>>().join(" "))
-        };
-        let tree: Value =
-            serde_saphyr::from_str_with_options(text, options.clone()).map_err(one_line)?;
+        let tree: Value = yaml(text).map_err(wrong)?;
         if tree.is_null() {
             return Ok(Self::default());
         }
         check_keys("", &tree).map_err(wrong)?;
-        serde_saphyr::from_str_with_options(text, options).map_err(one_line)
+        yaml(text).map_err(wrong)
     }
 
     /// The headers that every answer shall have.

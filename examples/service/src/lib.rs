@@ -26,6 +26,7 @@ mod stop;
 mod stream;
 mod tls;
 mod web;
+mod yaml;
 
 pub use address::Address;
 pub use auth::AdminToken;
@@ -40,3 +41,4 @@ pub use rate::Rate;
 pub use server::Server;
 pub use stop::stop_signal;
 pub use web::WebArgs;
+pub use yaml::yaml;

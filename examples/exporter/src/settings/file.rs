@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kepler_service::yaml;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
@@ -26,10 +27,7 @@ pub(super) enum Value {
 
 /// The leaves of a file's text, in its order.
 pub(super) fn parse(text: &str) -> Result<Vec<Leaf>, String> {
-    let mut options = serde_saphyr::Options::default();
-    options.with_snippet = false;
-    let root: Option<Spanned<Node>> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|e| first_line(&e))?;
+    let root: Option<Spanned<Node>> = yaml(text)?;
     let mut leaves = Vec::new();
     match root {
         None => {}
@@ -45,15 +43,6 @@ pub(super) fn parse(text: &str) -> Result<Vec<Leaf>, String> {
         }
     }
     Ok(leaves)
-}
-
-fn first_line(error: &serde_saphyr::Error) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 enum Node {

@@ -6,6 +6,7 @@ use kepler_core::Host;
 use serde::Deserialize;
 
 use super::access::{Access, Secret};
+use crate::yaml::yaml;
 
 #[derive(Deserialize)]
 pub(super) struct Kubeconfig {
@@ -70,8 +71,7 @@ impl Kubeconfig {
 }
 
 fn parse(text: &str, folder: &Path) -> Result<Access, String> {
-    let file: Kubeconfig =
-        serde_saphyr::from_str(text).map_err(|e| format!("expected a kubeconfig: {e}"))?;
+    let file: Kubeconfig = yaml(text).map_err(|e| format!("expected a kubeconfig: {e}"))?;
     let context = named(file.contexts, "context", &file.current)?;
     let cluster = named(file.clusters, "cluster", &context.cluster)?;
     let user = named(file.users, "user", &context.user)?;
@@ -180,5 +180,11 @@ users:
             let error = parse(&FILE.replace(from, to), Path::new("")).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
+        let typo = FILE.replace("  user: {", "  usr: 1\n  user: {token: geheim, ") + "  : [\n";
+        let error = parse(&typo, Path::new("")).unwrap_err();
+        assert!(
+            !error.contains("geheim") && error.lines().count() == 1,
+            "{error}"
+        );
     }
 }
