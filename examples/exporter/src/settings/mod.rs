@@ -8,9 +8,11 @@
 mod check;
 mod file;
 mod names;
+mod negated;
 mod older;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,7 @@ use kepler_core::Host;
 use crate::args::{self, Args};
 use file::Value;
 use names::Key;
+use negated::negated;
 use older::Found;
 
 /// Where the ConfigMap of Kepler 0.7 is mounted.
@@ -30,7 +33,7 @@ pub(crate) const OLDER_FOLDER: &str = "/etc/kepler/kepler.config";
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// The command line, the program's name first.
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<OsString>,
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) older_folder: PathBuf,
 }
@@ -75,9 +78,9 @@ pub(crate) enum Fault {
 impl Places {
     /// Those of this process.
     pub(crate) fn of_process() -> Self {
-        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+        let text = |os: OsString| os.to_string_lossy().into_owned();
         Self {
-            arguments: std::env::args_os().map(text).collect(),
+            arguments: std::env::args_os().collect(),
             variables: std::env::vars_os()
                 .map(|(name, value)| (text(name), text(value)))
                 .collect(),
@@ -127,7 +130,7 @@ impl Places {
                 };
                 set.insert(flag.to_owned(), item);
             } else if let Some(item) = set.get(flag) {
-                all.extend(item.arguments());
+                all.extend(item.arguments().map(OsString::from));
             }
         }
         all.extend(arguments.into_iter().skip(1));
@@ -152,7 +155,8 @@ impl Places {
         let found: Vec<Found> = older::KEYS
             .iter()
             .filter_map(|key| {
-                if let Some(value) = self.variable(key) {
+                // The variable of the log's level is one of ours too, and stands where those do.
+                if let Some(value) = self.variable(key).filter(|_| *key != older::LEVEL) {
                     let origin = Origin::Variable((*key).to_owned());
                     return Some(Found {
                         key,
@@ -193,11 +197,15 @@ impl Places {
         let mut items = Vec::new();
         for (name, value) in &self.variables {
             if !name.starts_with("KEPLER_")
-                || older::KEYS.contains(&name.as_str())
+                || (older::KEYS.contains(&name.as_str()) && name != older::LEVEL)
                 || name == "KEPLER_CONFIG_FILE"
             {
                 continue;
             }
+            let value = match name.as_str() {
+                older::LEVEL => older::level(value),
+                _ => value,
+            };
             match names::flags(command).find(|flag| names::variable(flag) == *name) {
                 Some(_) if value.is_empty() => {}
                 Some(flag) => items.push(Item {
@@ -331,22 +339,6 @@ fn judge(command: &Command, item: &Item) -> Result<(), Fault> {
             args::one_line(&error)
         ))),
     }
-}
-
-/// `--no-NAME` of Kepler 0.11 as `--NAME=false`; what follows `--` is another program's.
-fn negated(command: &Command, arguments: &[String]) -> Vec<String> {
-    let mut own = true;
-    let one = |argument: &String| {
-        own &= argument != "--";
-        let name = argument.strip_prefix("--no-").filter(|_| own);
-        let flag =
-            name.and_then(|name| command.get_arguments().find(|a| a.get_long() == Some(name)));
-        match (name, flag) {
-            (Some(name), Some(flag)) if args::is_switch(flag) => format!("--{name}=false"),
-            _ => argument.clone(),
-        }
-    };
-    arguments.iter().map(one).collect()
 }
 
 /// Variables that Kubernetes makes of a service's name, such as `KEPLER_PORT_28282_TCP_ADDR`.

@@ -27,7 +27,7 @@ pub(super) const KEYS: &[&str] = &[
     "EXPOSE_VM_METRICS",
     "GENERAL_USAGE_METRIC",
     "GPU_USAGE_METRIC",
-    "KEPLER_LOG_LEVEL",
+    LEVEL,
     "KEPLER_NAMESPACE",
     "KUBE_CONFIG",
     "LIBVIRT_METADATA_TOKEN",
@@ -48,6 +48,9 @@ pub(super) const KEYS: &[&str] = &[
     "SAMPLE_PERIOD_SEC",
     "UNCORE_USAGE_METRIC",
 ];
+
+/// The log's level: a key of Kepler 0.7, and the variable of today's flag.
+pub(super) const LEVEL: &str = "KEPLER_LOG_LEVEL";
 
 /// One key that was found.
 #[derive(Clone, Debug)]
@@ -95,16 +98,10 @@ pub(super) fn translate(found: &[Found]) -> (Vec<Item>, Vec<&Found>) {
     if let Some(on) = flag("ENABLE_GPU") {
         say(&["ENABLE_GPU"], "experimental.gpu.enabled", on.to_string());
     }
-    if let Some(level) = text("KEPLER_LOG_LEVEL") {
-        // The verbosity of older logs: 1 is the usual one, from 3 on it speaks of details.
-        let level = match level.parse::<u32>() {
-            Ok(0..=2) => "info",
-            Ok(_) => "debug",
-            Err(_) => level,
-        };
-        say(&["KEPLER_LOG_LEVEL"], "log.level", level.to_owned());
+    if let Some(value) = text(LEVEL) {
+        say(&[LEVEL], "log.level", level(value).to_owned());
     }
-    used.extend(["ENABLE_MSR", "ENABLE_GPU", "KEPLER_LOG_LEVEL"]);
+    used.extend(["ENABLE_MSR", "ENABLE_GPU", LEVEL]);
 
     if LEVELS.iter().any(|(key, _)| of(key).is_some()) {
         let mut levels = vec!["node", "process", "pod"];
@@ -132,6 +129,15 @@ pub(super) fn translate(found: &[Found]) -> (Vec<Item>, Vec<&Found>) {
     used.extend(FAMILIES.map(|f| f.0));
     let unused = found.iter().filter(|f| !used.contains(&f.key));
     (items, unused.collect())
+}
+
+/// Today's level for the verbosity of older logs: 1 is the usual one, from 3 on it speaks of details. Words are as they are.
+pub(super) fn level(text: &str) -> &str {
+    match text.parse::<u32>() {
+        Ok(0..=2) => "info",
+        Ok(_) => "debug",
+        Err(_) => text,
+    }
 }
 
 /// Keys whose value is today's value.

@@ -1,5 +1,7 @@
 //! The commands for people: what they print, their exit codes, and a screen driven through a terminal.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use crate::program::{command, ended, eventually};
@@ -39,6 +41,19 @@ fn measure_tells_energy_and_ends_as_the_command_did() {
         "{}",
         run.err
     );
+}
+
+#[test]
+fn measure_hands_on_the_commands_own_arguments_as_they_are() {
+    let run = ended(command().args(["measure", "--fake", "echo", "--no-harden", "--no-fake"]));
+    assert_eq!((run.code, run.out.as_str()), (0, "--no-harden --no-fake\n"));
+    let mut program = command();
+    program.args(["measure", "--fake", "--", "printf", "%s"]);
+    let output = program
+        .arg(OsStr::from_bytes(b"\xff\xfe"))
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"\xff\xfe");
 }
 
 #[test]

@@ -123,6 +123,17 @@ fn the_command_line_goes_over_variables_over_the_file_over_the_older_keys() {
     );
     let listen = ("['127.0.0.1:1', '[::1]:2']", "KEPLER_WEB_LISTEN_ADDRESS");
     assert_eq!(line(&printed, "web.listenAddresses"), listen);
+    assert_eq!(line(&printed, "log.level"), ("error", "KEPLER_LOG_LEVEL"));
+    // A number is Kepler 0.7's.
+    for (number, level) in [("1", "info"), ("5", "debug")] {
+        let printed = ended(check.env("KEPLER_LOG_LEVEL", number)).out;
+        assert_eq!(line(&printed, "log.level"), (level, "KEPLER_LOG_LEVEL"));
+    }
+    let printed = ended(check.env("KEPLER_LOG_LEVEL", "")).out;
+    assert_eq!(
+        line(&printed, "log.level"),
+        ("warn", format!("{file}:2").as_str())
+    );
 }
 
 #[test]
