@@ -11,28 +11,30 @@ check_key
 own_cidr
 check_cidr
 check_quota
+[[ -n $IMAGES ]] || fail "--images is needed: a folder with the images as tarballs, or a registry's prefix (see README.md)"
 account=$(aws sts get-caller-identity --query Account --output text)
 bucket=${ASSETS_BUCKET:-$STACK_NAME-$account-$AWS_REGION}
-say "stack $STACK_NAME: $INSTANCE_TYPE in $AWS_REGION, open to $CIDR, files in s3://$bucket"
+say "stack $STACK_NAME: $INSTANCE_TYPE in $AWS_REGION, open to $CIDR, files in s3://$bucket/$STACK_NAME"
 ask "Deploy? An instance costs money while it runs (see cost.sh)."
 
 if ! aws s3api head-bucket --bucket "$bucket" 2>/dev/null; then
     change aws s3 mb "s3://$bucket" >/dev/null
     change aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
         BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
+    change aws s3api put-bucket-tagging --bucket "$bucket" --tagging "TagSet=[{Key=kepler-stack,Value=$STACK_NAME}]"
 fi
+files=s3://$bucket/$STACK_NAME
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 helm package "$HERE/../helm/kepler" --destination "$work" >/dev/null
 mv "$work"/kepler-*.tgz "$work/kepler.tgz"
-cp "$HERE/install-kepler.sh" "$work/"
-change aws s3 cp --only-show-errors "$work/kepler.tgz" "s3://$bucket/kepler.tgz"
-change aws s3 cp --only-show-errors "$work/install-kepler.sh" "s3://$bucket/install-kepler.sh"
+change aws s3 cp --only-show-errors "$work/kepler.tgz" "$files/kepler.tgz"
+change aws s3 cp --only-show-errors "$HERE/install-kepler.sh" "$files/install-kepler.sh"
 registry=
 if [[ -d $IMAGES ]]; then
     for image in "$IMAGES"/*.tar; do
         [[ -e $image ]] || fail "$IMAGES holds no image tarballs (*.tar)"
-        change aws s3 cp --only-show-errors "$image" "s3://$bucket/images/$(basename "$image")"
+        change aws s3 cp --only-show-errors "$image" "$files/images/$(basename "$image")"
     done
 else
     registry=$IMAGES

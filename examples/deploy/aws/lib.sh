@@ -111,6 +111,11 @@ need_stack() {
     [[ -n $(stack_status) ]] || fail "there is no stack $STACK_NAME in $AWS_REGION"
 }
 
+# Whether a bucket was made by deploy-automated-stack.sh, which tags it with the stack's name.
+is_ours() {
+    [[ $(aws s3api get-bucket-tagging --bucket "$1" --query "TagSet[?Key=='kepler-stack'].Value | [0]" --output text 2>/dev/null) == "$STACK_NAME" ]]
+}
+
 # What failed, newest last, where a stack did not come to be.
 why() {
     aws cloudformation describe-stack-events --stack-name "$STACK_NAME" \

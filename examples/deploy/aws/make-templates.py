@@ -124,6 +124,8 @@ Outputs:
     Value: !Ref Instance
   PublicIp:
     Value: !Ref Address
+  KeyName:
+    Value: !Ref KeyName
   MetricsUrl:
     Value: !Sub https://${{Address}}:30443/metrics
 """
@@ -131,7 +133,7 @@ Outputs:
 PARAMETERS = """\
   AssetsBucket:
     Type: String
-    Description: Bucket with kepler.tgz, install-kepler.sh and perhaps images/*.tar
+    Description: Bucket that holds kepler.tgz, install-kepler.sh and perhaps images/*.tar, under the stack's name
   Registry:
     Type: String
     Default: ""
@@ -145,7 +147,7 @@ POLICIES = """\
             Statement:
               - Effect: Allow
                 Action: s3:GetObject
-                Resource: !Sub arn:${AWS::Partition}:s3:::${AssetsBucket}/*
+                Resource: !Sub arn:${AWS::Partition}:s3:::${AssetsBucket}/${AWS::StackName}/*
               - Effect: Allow
                 Action: s3:ListBucket
                 Resource: !Sub arn:${AWS::Partition}:s3:::${AssetsBucket}
@@ -160,12 +162,16 @@ USER_DATA = """\
             curl -fsS -X PUT -H 'Content-Type:' --retry 5 --data-binary \\
               "{\\"Status\\":\\"$1\\",\\"UniqueId\\":\\"setup\\",\\"Data\\":\\"done\\",\\"Reason\\":\\"$2\\"}" '${Done}'
           }
-          trap 'told FAILURE "line $LINENO of the setup failed, see /var/log/user-data.log"' ERR
+          # The instance goes when the stack is rolled back, so its last words are told.
+          failed() {
+            told FAILURE "$(tail -n 3 /var/log/user-data.log | tr -dc '[:alnum:][:space:]._:/=-' | tr '\\n' ' ' | tail -c 800)"
+          }
+          trap failed ERR
           # The address, and with it the way out, comes after the instance
           until curl -fsS -o /dev/null --max-time 5 https://get.k3s.io; do sleep 5; done
           snap install aws-cli --classic
           mkdir -p /opt/kepler
-          /snap/bin/aws s3 sync 's3://${AssetsBucket}/' /opt/kepler/ --region '${AWS::Region}' --only-show-errors
+          /snap/bin/aws s3 sync 's3://${AssetsBucket}/${AWS::StackName}/' /opt/kepler/ --region '${AWS::Region}' --only-show-errors
           REGISTRY='${Registry}' bash /opt/kepler/install-kepler.sh
           told SUCCESS 'K3s and the chart are installed'
 """

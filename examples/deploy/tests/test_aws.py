@@ -90,6 +90,16 @@ def script(name, *flags, code=0, **environment):
     return done.stdout + done.stderr
 
 
+def delete_stack(name, **environment):
+    """Deletes a stack. moto forgets its route table, and then cannot delete its network; a second run ends what the first began."""
+    ec2 = boto3.client("ec2")
+    assert "run this again" in script(name, code=1, **environment)
+    for table in ec2.describe_route_tables()["RouteTables"]:
+        if not any(association["Main"] for association in table["Associations"]):
+            ec2.delete_route_table(RouteTableId=table["RouteTableId"])
+    script(name, **environment)
+
+
 def test_scripts_are_clean():
     run(tool("shellcheck"), "-x", "-P", "SCRIPTDIR", *SCRIPTS)
 
@@ -135,7 +145,7 @@ def test_the_life_of_a_stack(aws):
     assert f"https://{outputs['PublicIp']}:30443/metrics" in info
     bucket = "kepler-k3s-stack-123456789012-us-east-1"
     held = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]}
-    assert held == {"kepler.tgz", "install-kepler.sh", "images/kepler-exporter.tar"}
+    assert held == {f"kepler-k3s-stack/{name}" for name in ("kepler.tgz", "install-kepler.sh", "images/kepler-exporter.tar")}
     assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]["BlockPublicPolicy"]
 
     script("create-stack.sh", "--images", str(images))
@@ -156,12 +166,7 @@ def test_the_life_of_a_stack(aws):
     assert "2 series" in script("check-stack.sh", METRICS_URL=metrics.as_uri())
     assert "does not answer" in script("check-stack.sh", code=1, METRICS_URL="https://127.0.0.1:1/metrics")
 
-    # moto forgets to delete a stack's route table, and then cannot delete its network; a second run ends what the first began.
-    assert "run this again" in script("delete-stack.sh", code=1)
-    for table in ec2.describe_route_tables()["RouteTables"]:
-        if not any(association["Main"] for association in table["Associations"]):
-            ec2.delete_route_table(RouteTableId=table["RouteTableId"])
-    script("delete-stack.sh")
+    delete_stack("delete-stack.sh")
     assert not cloud.list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])["StackSummaries"]
     assert bucket not in {b["Name"] for b in s3.list_buckets()["Buckets"]}
     assert not (aws / "k3s-instance-info.txt").exists()
@@ -171,7 +176,7 @@ def test_the_life_of_a_stack(aws):
 def test_a_dry_run_changes_nothing(aws):
     tool("helm")
     for name in ("deploy-automated-stack.sh", "deploy-stack.sh"):
-        said = script(name, "--dry-run")
+        said = script(name, "--dry-run", "--images", "registry.example.com")
         assert "would run: aws cloudformation create-stack" in said
     assert not boto3.client("cloudformation").describe_stacks()["Stacks"]
     assert not boto3.client("s3").list_buckets()["Buckets"]
@@ -226,6 +231,21 @@ def test_the_callers_own_address_is_let_in_by_default(aws):
     address.write_text("198.51.100.20\n")
     said = script("deploy-stack.sh", "--dry-run", CIDR="", CHECKIP_URL=address.as_uri())
     assert "open to 198.51.100.20/32" in said
+
+
+def test_a_bucket_of_the_users_own_keeps_what_was_in_it(aws):
+    s3 = boto3.client("s3")
+    tool("helm")
+    s3.create_bucket(Bucket="mine")
+    s3.put_object(Bucket="mine", Key="thesis.pdf", Body=b"years of work")
+    script("deploy-automated-stack.sh", "--images", "registry.example.com", ASSETS_BUCKET="mine")
+    assert s3.list_objects_v2(Bucket="mine")["KeyCount"] == 3
+    delete_stack("delete-stack.sh", ASSETS_BUCKET="mine")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="mine")["Contents"]] == ["thesis.pdf"]
+
+
+def test_without_images_nothing_is_deployed(aws):
+    assert "--images is needed" in script("deploy-automated-stack.sh", code=1)
 
 
 def test_scripts_that_need_a_stack_say_that_there_is_none(aws):
