@@ -1,6 +1,7 @@
 """The chart, with every file of values: what it renders is what Kubernetes takes, and its parts fit together."""
 
 import json
+import shutil
 import subprocess
 
 import kubernetes_validate
@@ -35,20 +36,11 @@ VARIANTS = {
 }
 
 
-def template(files=(), values=None, name="kepler", namespace="kepler-system"):
+def template(files=(), values=None, kubernetes=KUBERNETES):
     flags = [word for file in files for word in ("--values", CHART / file)]
     flags += [word for key, value in (values or {}).items() for word in ("--set", f"{key}={value}")]
-    text = run(
-        tool("helm"),
-        "template",
-        name,
-        CHART,
-        "--namespace",
-        namespace,
-        "--kube-version",
-        KUBERNETES,
-        *flags,
-    )
+    name = ["kepler", CHART, "--namespace", "kepler-system"]
+    text = run(tool("helm"), "template", *name, "--kube-version", kubernetes, *flags)
     return [made for made in yaml.safe_load_all(text) if made]
 
 
@@ -302,19 +294,41 @@ def test_the_chart_is_packed_and_found_in_an_index(tmp_path):
 
 
 def test_made_files_are_what_their_scripts_make(tmp_path):
+    tool("helm")
+    copy = shutil.copytree(DEPLOY, tmp_path / "deploy", symlinks=True)
     made = {
-        "helm/make-schema.py": [CHART / "values.schema.json"],
-        "grafana/make.py": [*(CHART / "files/dashboards").glob("*.json")],
-        "aws/make-templates.py": [*(DEPLOY / "aws").glob("kepler-*.yaml")],
-        "k8s/make.py": [*(DEPLOY / "k8s").rglob("*.yaml")],
+        "helm/make-schema.py": ["helm/kepler/values.schema.json"],
+        "grafana/make.py": ["helm/kepler/files/dashboards/kepler.json", "helm/kepler/files/dashboards/serving.json"],
+        "aws/make-templates.py": ["aws/kepler-k3s-stack.yaml", "aws/kepler-k3s-automated-stack.yaml"],
+        "k8s/make.py": [f"k8s/{name}/{file}" for name in ("exporter", "server", "with-server") for file in ("kepler.yaml", "kustomization.yaml")],
     }
     for script, files in made.items():
-        assert files
-        before = {file: file.read_text() for file in files}
-        run("python3", DEPLOY / script)
-        after = {file: file.read_text() for file in files}
-        changed = [str(file) for file in files if before[file] != after[file]]
+        for file in files:
+            (copy / file).unlink()
+        run("python3", copy / script)
+        changed = [file for file in files if (copy / file).read_text() != (DEPLOY / file).read_text()]
         assert not changed, f"{script} makes other files than those that are here"
+
+
+def test_a_policy_lets_in_who_it_is_for():
+    def policy(objects):
+        return one(objects, "NetworkPolicy", "kepler")["spec"]["ingress"]
+
+    on = {"networkPolicy.enabled": "true"}
+    plain = policy(template(values=on))
+    assert [rule["ports"][0]["port"] for rule in plain] == [28282]
+    assert plain[0]["from"][0]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
+    both = policy(template(values=on | HTTPS))
+    assert [rule["ports"][0]["port"] for rule in both] == [28282, 30443]
+
+
+def test_kubelets_are_asked_with_the_least_right_that_they_know():
+    def rights(kubernetes):
+        objects = template(values={"exporter.pods": "kubelet"}, kubernetes=kubernetes)
+        return {resource for rule in one(objects, "ClusterRole", "kepler")["rules"] for resource in rule["resources"]}
+
+    assert rights("1.34") == {"nodes", "nodes/pods"}
+    assert rights("1.32") == {"nodes", "nodes/proxy"}
 
 
 def test_rules_and_dashboards_are_in_the_objects():

@@ -7,7 +7,7 @@ import subprocess
 import kubernetes_validate
 import pytest
 import yaml
-from conftest import DEPLOY, run, tool
+from conftest import DEPLOY, tool
 
 TOP = DEPLOY.parents[1]
 MANIFESTS = sorted([*(DEPLOY / "k8s").rglob("kepler.yaml"), DEPLOY / "ollama/ollama.yaml"])
@@ -70,8 +70,3 @@ def test_dockerfiles_copy_what_their_context_holds(name):
     text = (TOP / f"examples/{name}/Dockerfile").read_text()
     assert f"-p kepler-{name}" in text
     assert text.rstrip().endswith(f'ENTRYPOINT ["/kepler-{name}"]')
-
-
-def test_scripts_that_make_files_are_python_that_runs():
-    for script in ("grafana/make.py", "aws/make-templates.py"):
-        run("python3", DEPLOY / script)

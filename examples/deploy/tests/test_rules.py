@@ -65,11 +65,11 @@ def wait_for(url, seconds=60):
 
 
 def program(name):
-    """A binary of this repository, as it was built last."""
-    for kind in ("release", "debug"):
-        found = TOP / os.environ.get("CARGO_TARGET_DIR", "target") / kind / name
-        if found.exists():
-            return found
+    """A binary of this repository, the one that was built last."""
+    built = [TOP / os.environ.get("CARGO_TARGET_DIR", "target") / kind / name for kind in ("release", "debug")]
+    built = [path for path in built if path.exists()]
+    if built:
+        return max(built, key=lambda path: path.stat().st_mtime)
     assert not os.environ.get("CI"), f"{name} is not built"
     pytest.skip(f"{name} is not built")
 
