@@ -57,7 +57,8 @@ fmt: $(PYTEST) $(NODE) ## write the formats that lint asks for
 doc: ## the reference of the core, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features -p kepler-core
 
-bench: $(PYTEST) $(NODE) ## every figure of the README (takes a while; best on an idle machine, as root)
+bench: tools $(PYTEST) $(NODE) ## every figure of the README (takes a while; best on an idle machine, as root)
+	@type wrk >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends wrk; }
 	cargo build --release -p kepler-exporter -p kepler-model-server -p kepler-benches
 	cd kepler-py && $(BIN)/maturin develop --release --quiet
 	cd kepler-node && npm run --silent build
