@@ -124,9 +124,13 @@ fn bind_tcp(place: &str) -> io::Result<StdTcpListener> {
     Ok(listener)
 }
 
-fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
+/// Opens a unix socket, not blocking. A socket that a killed process left behind is replaced; one that somebody answers at is
+/// not, nor is any other file.
+///
+/// # Errors
+/// Why the path cannot be listened on.
+pub fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
     let listener = StdUnixListener::bind(path).or_else(|error| {
-        // A socket that a killed process left behind is replaced; one that somebody answers at is not, nor is a file.
         let left_behind = error.kind() == io::ErrorKind::AddrInUse
             && std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket())
             && StdUnixStream::connect(path)

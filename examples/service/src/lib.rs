@@ -28,7 +28,7 @@ mod tls;
 mod web;
 mod yaml;
 
-pub use address::Address;
+pub use address::{Address, bind_unix};
 pub use auth::AdminToken;
 pub use body::Body;
 pub use cli::parse;

@@ -1,13 +1,13 @@
 //! The older estimator's unix socket: a request and a reply a connection, many at a time.
 
 use std::io;
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kepler_core::protocol::estimator::{Reply, RequestEnd};
-use kepler_service::log;
+use kepler_service::{bind_unix, log};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -36,25 +36,13 @@ impl Drop for Socket {
     }
 }
 
-/// Opens the socket. A file that a server left behind is taken over; one that somebody listens on is not.
+/// Opens the socket. One that a server left behind is taken over; one that somebody listens on is not, nor is another file.
 ///
 /// # Errors
 /// A line that names the path and what is wrong.
 pub(super) fn bind(path: &Path) -> Result<Socket, String> {
-    let failed = |e: io::Error| format!("cannot listen on {}: {e}", path.display());
-    let listener = match StdListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let left = StdStream::connect(path);
-            if !left.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
-                return Err(failed(error));
-            }
-            std::fs::remove_file(path).map_err(failed)?;
-            StdListener::bind(path)
-        }
-        bound => bound,
-    };
-    let listener = listener.map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
+    let listener =
+        bind_unix(path).map_err(|e| format!("cannot listen on {}: {e}", path.display()))?;
     Ok(Socket {
         listener,
         path: path.to_owned(),

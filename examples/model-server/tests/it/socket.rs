@@ -157,3 +157,22 @@ fn the_socket_goes_with_the_server_and_a_left_one_is_taken_over() {
     assert!(server.stop().success());
     assert!(!path.exists());
 }
+
+#[test]
+fn a_file_at_the_sockets_path_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("precious");
+    std::fs::write(&path, "kept").unwrap();
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_kepler-model-server"))
+        .args(["--listen", "127.0.0.1:0", "-c", "/nonexistent"])
+        .arg("--estimator-socket")
+        .arg(&path)
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&program.stderr);
+    assert!(!program.status.success(), "{said}");
+    assert!(said.contains("precious"), "{said}");
+    let kept = kepler_core::Host::default().text(&path).unwrap();
+    assert_eq!(kept, "kept");
+}
