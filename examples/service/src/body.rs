@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::activity::Answering;
+use crate::budget::{Budget, Share};
 
 /// What a body fails with.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -36,24 +37,45 @@ pub struct Body {
     answering: Option<Answering>,
 }
 
-/// How far a body has come, for who answers in the handler's place.
+/// How far a body has come, for who answers in the handler's place. What it holds of the server's room is given back when
+/// both the body and the answer are done with.
 #[derive(Clone)]
-pub(crate) struct Received(Option<Arc<AtomicU8>>);
+pub(crate) struct Received(Option<Arc<Progress>>);
+
+struct Progress {
+    state: AtomicU8,
+    share: Share,
+}
 
 const PARTLY: u8 = 0;
 const WHOLE: u8 = 1;
-const TOO_LARGE: u8 = 2;
+
+/// Why a body is not read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Failing {
+    /// It is larger than a body may be.
+    TooLarge = 2,
+    /// There is no room for more, as long as others have it.
+    NoRoom = 3,
+}
 
 impl Body {
-    /// The request with its body bounded to `limit` bytes.
+    /// The request with its body bounded to `limit` bytes, which are taken from the room for all.
     pub(crate) fn bounded(
         request: Request<Incoming>,
         limit: u64,
+        room: &Budget,
         answering: &Answering,
     ) -> (Request<Self>, Received) {
         let (head, incoming) = request.into_parts();
         let empty = incoming.is_end_stream();
-        let received = Received((!empty).then(|| Arc::new(AtomicU8::new(PARTLY))));
+        let received = Received((!empty).then(|| {
+            Arc::new(Progress {
+                state: AtomicU8::new(PARTLY),
+                share: room.share(),
+            })
+        }));
         let waits_for_continue = head.headers.contains_key(header::EXPECT);
         let body = Self {
             inner: Some(incoming),
@@ -71,17 +93,22 @@ impl Received {
         self.get() == WHOLE
     }
 
-    pub(crate) fn is_too_large(&self) -> bool {
-        self.get() == TOO_LARGE
+    pub(crate) fn failed_by(&self, failing: Failing) -> bool {
+        self.get() == failing as u8
     }
 
     fn get(&self) -> u8 {
-        self.0.as_ref().map_or(WHOLE, |r| r.load(Ordering::Relaxed))
+        let progress = self.0.as_ref();
+        progress.map_or(WHOLE, |p| p.state.load(Ordering::Relaxed))
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        self.0.as_ref().is_none_or(|p| p.share.take(bytes))
     }
 
     fn set(&self, value: u8) {
         if let Some(received) = &self.0 {
-            received.store(value, Ordering::Relaxed);
+            received.state.store(value, Ordering::Relaxed);
         }
     }
 }
@@ -105,13 +132,19 @@ impl HttpBody for Body {
             return Poll::Ready(None);
         };
         if let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) {
-            match self.left.checked_sub(data.len() as u64) {
-                Some(left) => self.left = left,
-                None => {
-                    self.received.set(TOO_LARGE);
-                    return Poll::Ready(Some(Err("the body of the request is too large".into())));
+            let length = data.len() as u64;
+            let (failing, why) = match self.left.checked_sub(length) {
+                None => (Failing::TooLarge, "the body of the request is too large"),
+                Some(_) if !self.received.take(length) => {
+                    (Failing::NoRoom, "there is no room for the body now")
                 }
-            }
+                Some(left) => {
+                    self.left = left;
+                    return Poll::Ready(Some(frame.map_err(Into::into)));
+                }
+            };
+            self.received.set(failing as u8);
+            return Poll::Ready(Some(Err(why.into())));
         }
         Poll::Ready(Some(frame.map_err(Into::into)))
     }

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 
 use crate::activity::Answering;
 use crate::auth::{Passwords, Verdict};
-use crate::body::{Answer, Body, BoxError};
+use crate::body::{Answer, Body, BoxError, Failing, Received};
+use crate::budget::Budget;
 use crate::rate::{self, RateLimiter};
 use crate::site::{Site, Sites};
 use crate::{Limits, Probe, log};
@@ -33,6 +34,8 @@ pub struct Peer {
 /// What all connections of a server share.
 pub(crate) struct Gate {
     pub(crate) limits: Limits,
+    /// What the bodies of requests may hold together.
+    pub(crate) bodies: Budget,
     pub(crate) sites: Sites,
     pub(crate) passwords: Passwords,
     pub(crate) rate: Option<RateLimiter>,
@@ -70,7 +73,7 @@ impl Gate {
             Ok(()) => self.handle(service, request, &answering).await,
             Err(refusal) => {
                 // Dropped as a bounded body, so that what the client still sends is read.
-                drop(Body::bounded(request, self.limits.body_bytes, &answering));
+                drop(self.bounded(request, &answering));
                 Err(refusal)
             }
         };
@@ -122,6 +125,14 @@ impl Gate {
         }
     }
 
+    fn bounded(
+        &self,
+        request: Request<Incoming>,
+        answering: &Answering,
+    ) -> (Request<Body>, Received) {
+        Body::bounded(request, self.limits.body_bytes, &self.bodies, answering)
+    }
+
     async fn handle<S, B>(
         &self,
         service: &S,
@@ -131,11 +142,14 @@ impl Gate {
     where
         S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
     {
-        let (request, received) = Body::bounded(request, self.limits.body_bytes, answering);
+        let (request, received) = self.bounded(request, answering);
         let handled = timeout(self.limits.request_time, service.call(request)).await;
         match handled {
-            _ if received.is_too_large() => {
+            _ if received.failed_by(Failing::TooLarge) => {
                 Err(Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE))
+            }
+            _ if received.failed_by(Failing::NoRoom) => {
+                Err(Refusal::busy("too many large requests are being received"))
             }
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {

@@ -4,6 +4,7 @@ mod activity;
 mod address;
 mod auth;
 mod body;
+mod budget;
 mod cli;
 mod client_cert;
 mod config;

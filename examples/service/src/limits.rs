@@ -10,6 +10,9 @@ pub struct Limits {
     pub connections: usize,
     /// The largest body of a request, in bytes (default 10 MB). Past it, the answer is 413.
     pub body_bytes: u64,
+    /// What the bodies of all requests together may hold, in bytes (default 64 MiB), each from when it comes until it is
+    /// answered. Past it, the answer is 503.
+    pub bodies_bytes: u64,
     /// The largest head of a request, in bytes (default 16 KiB). Past it, the answer is 431.
     pub head_bytes: usize,
     /// How long a client may take for the head of a request, or for a TLS handshake (default 10 s). Past it, the answer is 408.
@@ -32,6 +35,7 @@ impl Default for Limits {
         Self {
             connections: 512,
             body_bytes: 10_000_000,
+            bodies_bytes: 64 << 20,
             head_bytes: 16 << 10,
             head_time: Duration::from_secs(10),
             request_time: Duration::from_secs(30),

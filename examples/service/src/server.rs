@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::address::Bound;
 use crate::auth::Passwords;
 use crate::body::{Body, BoxError};
+use crate::budget::Budget;
 use crate::connection::{self, Farewell, Signals};
 use crate::gate::{Gate, Peer};
 use crate::rate::RateLimiter;
@@ -61,6 +62,7 @@ impl Server {
         Ok(Self {
             listeners: bound.into_iter().zip(tls).collect(),
             gate: Gate {
+                bodies: Budget::new(limits.bodies_bytes),
                 limits,
                 sites,
                 passwords: Passwords::new()?,

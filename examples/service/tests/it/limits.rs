@@ -73,6 +73,44 @@ fn a_body_past_the_limit_is_413_and_one_at_the_limit_is_read() {
 }
 
 #[test]
+fn bodies_have_bounded_room_together() {
+    let mut limits = Limits::default();
+    limits.bodies_bytes = 1_000_000;
+    let server = Running::start(&WebArgs::default(), limits);
+    let begin = |length: usize| {
+        let mut stream = server.connect();
+        let head = format!(
+            "POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&[b'x'; 100_000]).unwrap();
+        stream
+    };
+    let whole = || rest(&mut begin(100_000));
+    assert!(whole().ends_with("100000\n"));
+    // Far more than there is room for, none of which ends.
+    let half_sent: Vec<TcpStream> = (0..40).map(|_| begin(5_000_000)).collect();
+    let patience = Duration::from_secs(25);
+    let start = Instant::now();
+    let refused = loop {
+        let answer = whole();
+        if answer.starts_with("HTTP/1.1 503") {
+            break answer;
+        }
+        assert!(start.elapsed() < patience, "{answer}");
+    };
+    assert!(refused.contains("retry-after: 1"), "{refused}");
+    assert!(server.get("/healthz", "").starts_with("HTTP/1.1 200"));
+    drop(half_sent);
+    // What they held is given back.
+    let start = Instant::now();
+    while !whole().ends_with("100000\n") {
+        assert!(start.elapsed() < patience);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_refused_upload_is_heard_out_so_that_its_answer_is_read() {
     let server = Running::plain();
     // Nobody reads the body of what is not found; a client that writes all before it reads must still see the answer.
