@@ -131,8 +131,7 @@ impl OutputArgs {
             return Ok(Vec::new());
         };
         let text = Host::default().text(path)?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        Ok(lines.map(str::to_owned).collect())
+        Ok(text.lines().map(str::to_owned).collect())
     }
 }
 

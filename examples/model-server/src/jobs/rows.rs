@@ -92,7 +92,7 @@ impl Rows {
         let names = self.csv.iter().chain(&self.dump);
         let names: Vec<String> = names.map(|path| path.display().to_string()).collect();
         match &self.history.prometheus {
-            Some(url) if names.is_empty() => crate::manage::client::shown(url),
+            Some(url) if names.is_empty() => kepler_service::shown(url),
             _ => names.join(", "),
         }
     }
@@ -128,7 +128,7 @@ impl Rows {
         let mut features: Vec<&str> = groups.iter().flat_map(|g| g.features()).copied().collect();
         features.sort_unstable();
         features.dedup();
-        tell(&format!("asking {}", crate::manage::client::shown(url)));
+        tell(&format!("asking {}", kepler_service::shown(url)));
         self.history
             .fetch(url, self.source, &features)
             .map(From::History)

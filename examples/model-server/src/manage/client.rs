@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kepler_core::Host;
+use kepler_service::shown;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
@@ -228,19 +229,6 @@ impl fmt::Display for Unanswered {
     }
 }
 
-/// A URL as a person may see it: without a password, and without what a signature hides behind.
-pub(crate) fn shown(url: &str) -> String {
-    let plain = url.split(['?', '#']).next().unwrap_or_default();
-    match plain.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => plain.to_owned(),
-    }
-}
-
 /// Resolves as the system does, or to the one address that is wanted.
 #[derive(Debug)]
 struct Pinned(Option<SocketAddr>, DefaultResolver);
@@ -301,24 +289,5 @@ fn authorities_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(all) if !all.is_empty() => Ok(all),
         Ok(_) => Err(format!("{}: no certificate in it", path.display())),
         Err(error) => Err(format!("{}: {error}", path.display())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_shown_without_secrets() {
-        for (url, seen) in [
-            (
-                "https://me:pw@host/a/b.zip?X-Signature=s#f",
-                "https://host/a/b.zip",
-            ),
-            ("http://host:81", "http://host:81"),
-            ("not a url?x", "not a url"),
-        ] {
-            assert_eq!(shown(url), seen);
-        }
     }
 }

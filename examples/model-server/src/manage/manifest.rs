@@ -13,10 +13,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kepler_core::Host;
+use kepler_service::shown;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use super::client::shown;
 
 /// What is expected to be there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::crypto::ring;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::{Error, Result};
+use crate::{Error, Result, shown};
 
 /// Where to push, and with what credentials.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Push {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Push {
-    /// To a URL of http or https, with more headers, `Name: value` each.
+    /// To a URL of http or https, with more headers, a line each, `Name: value`; empty lines are none.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the URL or a header is none.
@@ -28,30 +28,36 @@ impl Push {
         let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, Some("http" | "https")) {
             return Err(Error::invalid(
-                &url,
+                &shown(url),
                 "expected http://host:port/path or https://...",
             ));
         }
         let parsed: std::result::Result<ureq::http::Uri, _> = url.parse();
         if let Err(error) = parsed {
-            return Err(Error::invalid(&url, error.to_string()));
+            return Err(Error::invalid(&shown(url), error.to_string()));
         }
-        let one = |header: &String| {
-            let (name, value) = header.split_once(':').unwrap_or((header, ""));
-            let (name, value) = (name.trim(), value.trim());
-            if ureq::http::HeaderName::try_from(name).is_err()
-                || ureq::http::HeaderValue::try_from(value).is_err()
-            {
-                return Err(Error::invalid(
-                    &name,
-                    "expected a header such as Authorization: Bearer ...",
-                ));
+        let mut pairs = Vec::new();
+        for (number, line) in (1..).zip(headers) {
+            if line.trim().is_empty() {
+                continue;
             }
-            Ok((name.to_owned(), value.to_owned()))
-        };
+            let pair = line.split_once(':').map(|(n, v)| (n.trim(), v.trim()));
+            let fits = |(name, value): &(&str, &str)| {
+                ureq::http::HeaderName::try_from(*name).is_ok()
+                    && ureq::http::HeaderValue::try_from(*value).is_ok()
+            };
+            // The line itself may be a secret.
+            let (name, value) = pair.filter(fits).ok_or_else(|| {
+                Error::invalid(
+                    &format!("line {number} of the headers"),
+                    "expected a header such as Authorization: Bearer ...",
+                )
+            })?;
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
         Ok(Self {
             url: url.to_owned(),
-            headers: headers.iter().map(one).collect::<Result<_>>()?,
+            headers: pairs,
         })
     }
 
@@ -105,11 +111,41 @@ impl Push {
     }
 
     /// The URL without what may be a secret.
-    fn place(&self) -> &str {
-        let end = self.url.find('?').unwrap_or(self.url.len());
-        match (self.url.find("://"), self.url[..end].rfind('@')) {
-            (Some(_), Some(at)) => &self.url[at + 1..end],
-            _ => &self.url[..end],
+    fn place(&self) -> String {
+        shown(&self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails(url: &str, headers: &[&str]) -> String {
+        let headers: Vec<_> = headers.iter().map(|&h| h.to_owned()).collect();
+        Push::to(url, &headers).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_secrets() {
+        for wrong in [
+            "me:hush@host/x",
+            "ftp://me:hush@host",
+            "http://me:hush@ho st/x?key=hush",
+        ] {
+            let said = fails(wrong, &[]);
+            assert!(said.contains("ho") && !said.contains("hush"), "{said}");
         }
+        for wrong in [
+            "hush",
+            "Authorization Bearer hush",
+            "X: hu\u{1}sh",
+            ": hush",
+        ] {
+            let said = fails("http://host/", &["Accept: x", "", wrong]);
+            assert!(said.starts_with("line 3 of the headers: "), "{said}");
+            assert!(!said.contains("hush"), "{said}");
+        }
+        let push = Push::to("http://host/", &["".into(), "A: b:c".into()]).unwrap();
+        assert_eq!(push.headers, [("A".to_owned(), "b:c".to_owned())]);
     }
 }

@@ -11,8 +11,9 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
+use kepler_service::shown;
 
-use super::client::{Client, Settings, shown};
+use super::client::{Client, Settings};
 use super::manifest::Manifest;
 pub(crate) use report::{Report, Visit};
 pub(crate) use visit::{Deeds, Site, Wanted, visit};

@@ -105,12 +105,7 @@ impl fmt::Display for Place {
         match self {
             Self::Memory => f.write_str("memory"),
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::Postgres(url) => {
-                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-                let rest = rest.split('?').next().unwrap_or_default();
-                let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-                write!(f, "postgres://{rest}")
-            }
+            Self::Postgres(url) => f.write_str(&kepler_service::shown(url)),
             Self::ConfigMap { namespace, name } => write!(f, "configmap://{namespace}/{name}"),
         }
     }
@@ -160,6 +155,7 @@ mod tests {
         for url in [
             "postgres://me:p@ss@host:5432/db?password=p@ss",
             "postgres://host:5432/db?password=p@ss",
+            "postgres://me:p?ss@host:5432/db",
         ] {
             let place: Place = url.parse().unwrap();
             assert_eq!(
