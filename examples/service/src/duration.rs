@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-/// A duration as Go spells it: one number with `ms`, `s`, `m` or `h`, or several of them after another.
+/// Longer than anything that a server waits for, and short enough to be added to any moment: ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A duration as Go spells it: one number with `ms`, `s`, `m` or `h`, or several of them after another;
+/// ten years at most.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,7 +34,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             "h" => 3600.0,
             _ => return Err(wrong()),
         };
-        sum += Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+        let part = Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+        sum = sum
+            .checked_add(part)
+            .filter(|&sum| sum <= LONGEST)
+            .ok_or_else(|| {
+                format!(
+                    "expected a duration of at most {} h",
+                    LONGEST.as_secs() / 3600
+                )
+            })?;
         rest = &units[end..];
     }
     Ok(sum)
@@ -54,6 +67,9 @@ mod tests {
             "5s5",
             "1e400h",
             "9999999999999999999h",
+            "18446744073709551615s1s",
+            "18446744073709549568s18446744073709549568s",
+            "100000h",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

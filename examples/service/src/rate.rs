@@ -156,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_rate_of_a_file_is_counted() {
+        let each = crate::duration("87600h").unwrap();
+        let limiter = RateLimiter::new(Rate {
+            burst: u32::MAX,
+            each,
+        });
+        let client = "10.0.0.1".parse().unwrap();
+        assert_eq!(limiter.take(client, Instant::now()), Ok(()));
+        assert_eq!(limiter.take(client, Instant::now()), Ok(()));
+    }
+
+    #[test]
     fn a_client_has_its_share_and_no_more() {
         let limiter = RateLimiter::new("3/s".parse().unwrap());
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
