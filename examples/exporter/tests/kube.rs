@@ -108,6 +108,22 @@ fn what_is_shown_folded_is_named_and_shared_all_the_same() {
 }
 
 #[test]
+fn a_list_that_stops_halfway_is_asked_for_anew() {
+    for mode in ["kubelet", "apiserver"] {
+        let (machine, server) = (Machine::new(), Server::start());
+        machine.process(7, "u1", 'a');
+        server.set(|world| {
+            world.pods = vec![pod("web", "u1", "nginx", 'a', 1)];
+            world.stall = true;
+        });
+        let exporter = Exporter::start(&machine, &server, mode, &[]);
+        exporter.metrics_once(|text| shows(text, "web"));
+        assert!(!server.get(|world| world.stall), "{mode}");
+        assert!(exporter.stop().contains("timeout"), "{mode}");
+    }
+}
+
+#[test]
 fn a_server_that_is_not_vouched_for_is_not_shown_the_token() {
     let (machine, server) = (Machine::new(), Server::start());
     let other = Server::start();

@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) token: String,
     /// Answered instead of a pod list.
     pub(crate) nonsense: Option<String>,
+    /// Whether the next pod list stops halfway, on a connection that stays open.
+    pub(crate) stall: bool,
     /// Whether the next watch is answered with 410.
     pub(crate) gone: bool,
     /// Paths of requests with the right token.
@@ -168,6 +170,15 @@ fn serve(
         let (status, body, events) = answer(&mut world.lock().unwrap(), &path, &token, address);
         let out = stream.get_mut();
         let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n");
+        let is_list = events.is_none() && path.contains("/pods");
+        if is_list && std::mem::take(&mut world.lock().unwrap().stall) {
+            let half = &body[..body.len() / 2];
+            write!(out, "{head}content-length: {}\r\n\r\n{half}", body.len()).ok()?;
+            out.flush().ok()?;
+            // Until the client has had enough.
+            stream.read_line(&mut String::new()).ok()?;
+            return None;
+        }
         let Some(events) = events else {
             write!(out, "{head}content-length: {}\r\n\r\n{body}", body.len()).ok()?;
             out.flush().ok()?;

@@ -16,6 +16,8 @@ use super::kubeconfig::Kubeconfig;
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long a server may be silent within an answer that is made at once.
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
 /// The largest token or certificate file.
 const SECRET_LIMIT: u64 = 1 << 20;
 
@@ -100,9 +102,15 @@ impl Access {
         Ok(config.build().new_agent())
     }
 
-    /// Asks; an answer other than 200 is an error that says what to do, but for 410, which is the caller's.
-    pub(super) fn get(&self, agent: &Agent, url: &str) -> Result<Response<Body>, String> {
-        let mut request = agent.get(url).header("accept", "application/json");
+    /// Asks, of a server that may be silent so long within its answer; an answer other than 200 is an error that says what to do, but for 410, which is the caller's.
+    pub(super) fn get(
+        &self,
+        agent: &Agent,
+        url: &str,
+        silence: Duration,
+    ) -> Result<Response<Body>, String> {
+        let request = agent.get(url).header("accept", "application/json");
+        let mut request = request.config().timeout_per_read(Some(silence)).build();
         if let Some(bearer) = self.bearer()? {
             request = request.header("authorization", bearer);
         }

@@ -13,6 +13,8 @@ use super::{PodSource, Surroundings};
 
 /// How long a watch goes on before it is begun anew.
 const WATCH: Duration = Duration::from_secs(300);
+/// A watch that ends so much later than it was to end has lost its server.
+const LATE: Duration = Duration::from_secs(30);
 /// A list is not asked for more often, whatever the server says of its watches.
 const GAP: Duration = Duration::from_secs(1);
 
@@ -50,7 +52,7 @@ impl ApiServer {
             WATCH.as_secs(),
             table.version()
         ));
-        let answer = self.access.get(agent, &url)?;
+        let answer = self.access.get(agent, &url, WATCH + LATE)?;
         if answer.status().as_u16() == 410 {
             return Ok(Ended::Expired);
         }

@@ -7,7 +7,7 @@ use kepler_core::workload::PodTable;
 use serde::Deserialize;
 use ureq::Agent;
 
-use super::access::{Access, Secret};
+use super::access::{Access, SILENCE, Secret};
 use super::{PodSource, Settings, Surroundings};
 
 const PORT: u16 = 10250;
@@ -40,7 +40,7 @@ impl Kubelet {
         let Access { server, .. } = &self.access;
         let url = format!("{server}/api/v1/nodes/{}", self.settings.node);
         let agent = self.access.agent()?;
-        let mut answer = self.access.get(&agent, &url)?;
+        let mut answer = self.access.get(&agent, &url, SILENCE)?;
         let body = answer.body_mut().with_config().limit(NODE_LIMIT);
         let json = body.read_to_vec().map_err(|e| format!("{url}: {e}"))?;
         let node: Node =
@@ -98,7 +98,7 @@ impl PodSource for Kubelet {
 
 /// Asks a server for a pod list.
 pub(super) fn pods(access: &Access, agent: &Agent, url: &str) -> Result<PodTable, String> {
-    let mut answer = access.get(agent, url)?;
+    let mut answer = access.get(agent, url, SILENCE)?;
     let limit = PodTable::TEXT_LIMIT as u64;
     let body = answer.body_mut().with_config().limit(limit);
     let json = body.read_to_vec().map_err(|e| format!("{url}: {e}"))?;
