@@ -200,8 +200,8 @@ impl AdminToken {
         Some(Self { key, tag })
     }
 
-    /// Whether a request brings it, as `Authorization: Bearer TOKEN` or as `X-Admin-Token: TOKEN`. Takes the same time for
-    /// every wrong token.
+    /// Whether what a request brings is the token, as `Authorization: Bearer TOKEN` or as `X-Admin-Token: TOKEN`; `None` where
+    /// it brings none. Takes the same time for every wrong token.
     ///
     /// ```
     /// use hyper::HeaderMap;
@@ -209,17 +209,18 @@ impl AdminToken {
     ///
     /// let token = AdminToken::new(b"open sesame").unwrap();
     /// let mut headers = HeaderMap::new();
-    /// assert!(!token.is_in(&headers));
+    /// assert_eq!(token.verify(&headers), None);
+    /// headers.insert("x-admin-token", "a guess".parse().unwrap());
+    /// assert_eq!(token.verify(&headers), Some(false));
     /// headers.insert("authorization", "Bearer open sesame".parse().unwrap());
-    /// assert!(token.is_in(&headers));
+    /// assert_eq!(token.verify(&headers), Some(true));
     /// ```
-    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+    pub fn verify(&self, headers: &HeaderMap) -> Option<bool> {
         let bearer = scheme(headers, "bearer").map(str::as_bytes);
         let own = headers.get(Self::HEADER).map(|value| value.as_bytes());
-        [bearer, own]
-            .into_iter()
-            .flatten()
-            .any(|token| hmac::verify(&self.key, token, self.tag.as_ref().as_ref()).is_ok())
+        let is_right = |token| hmac::verify(&self.key, token, self.tag.as_ref().as_ref()).is_ok();
+        let verified = [bearer, own].map(|token| token.map(is_right));
+        verified.into_iter().flatten().reduce(|a, b| a | b)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kepler_core::model::EnergySourceName;
 use kepler_core::model::train::PrometheusDump;
 
-use crate::manage::client::{Client, Settings};
+use crate::manage::client::{Client, Settings, Token};
 
 /// What to ask a server for.
 #[derive(clap::Args, Clone, Debug)]
@@ -68,7 +68,7 @@ impl History {
                     last.as_secs(),
                     step.as_secs()
                 );
-                let token = token.as_deref().map(str::trim);
+                let token = token.as_deref().map(|t| Token::Bearer(t.trim()));
                 let answer = client.json("GET", &query, token, None)?;
                 // A refusal has its reason in the body, which the dump reads.
                 dump.add_answer(&metric, &answer.body)

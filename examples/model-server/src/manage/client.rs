@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kepler_core::Host;
-use kepler_service::shown;
+use kepler_service::{AdminToken, shown};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
@@ -31,6 +31,14 @@ pub(crate) struct Settings {
 /// A client with a pool of connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Client(ureq::Agent);
+
+/// By what a server is to let a request in.
+#[derive(Clone, Copy)]
+pub(crate) enum Token<'a> {
+    Bearer(&'a str),
+    /// In a header of its own, so that it goes beside the password of a URL.
+    Admin(&'a str),
+}
 
 /// An answer that was read to its end.
 #[derive(Debug)]
@@ -119,7 +127,7 @@ impl Client {
         &self,
         method: &str,
         url: &str,
-        token: Option<&str>,
+        token: Option<Token<'_>>,
         body: Option<&Value>,
     ) -> Result<Answer, String> {
         let (parts, mut body) = self.send(method, url, token, body)?.into_parts();
@@ -153,16 +161,20 @@ impl Client {
         &self,
         method: &str,
         url: &str,
-        token: Option<&str>,
+        token: Option<Token<'_>>,
         body: Option<&Value>,
     ) -> Result<Response<ureq::Body>, String> {
         let mut request = Request::builder()
             .method(method)
             .uri(url)
             .header(header::ACCEPT, "application/json");
-        if let Some(token) = token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
+        request = match token {
+            Some(Token::Bearer(token)) => {
+                request.header(header::AUTHORIZATION, format!("Bearer {token}"))
+            }
+            Some(Token::Admin(token)) => request.header(AdminToken::HEADER, token),
+            None => request,
+        };
         let sent = match body {
             Some(body) => {
                 let request = request.header(header::CONTENT_TYPE, "application/json");

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use axum::http::HeaderMap;
+use kepler_service::AdminToken;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -45,7 +47,7 @@ pub(crate) struct Manager {
     jobs: Jobs,
     report: Mutex<Option<Report>>,
     /// Without one nobody may pull or reset.
-    admin_token: Option<String>,
+    admin: Option<AdminToken>,
 }
 
 /// What is to be sent.
@@ -102,7 +104,7 @@ impl Manager {
         fetcher: Fetcher,
         serving: Box<dyn Serving>,
         usage: Arc<Usage>,
-        admin_token: Option<String>,
+        admin: Option<AdminToken>,
     ) -> Self {
         Self {
             manifest,
@@ -111,7 +113,7 @@ impl Manager {
             usage,
             jobs: Jobs::default(),
             report: Mutex::new(None),
-            admin_token: admin_token.filter(|token| !token.is_empty()),
+            admin,
         }
     }
 
@@ -128,7 +130,7 @@ impl Manager {
         self: &Arc<Self>,
         method: &str,
         path: &str,
-        authorization: Option<&str>,
+        headers: &HeaderMap,
         body: &[u8],
     ) -> Option<Answer> {
         let mut here = ROUTES.iter().filter(|(_, p, _)| *p == path).peekable();
@@ -137,7 +139,7 @@ impl Manager {
         if !here.any(|(m, ..)| *m == method) {
             return Some(Answer::new(405, format!("{path} does not take {method}")));
         }
-        let admin = || self.admin(authorization);
+        let admin = || self.admin(headers);
         Some(match path {
             "/api/models" => Answer::ok(self.models()),
             "/api/models/pull" => match admin() {
@@ -279,18 +281,17 @@ impl Manager {
         *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
     }
 
-    fn admin(&self, authorization: Option<&str>) -> Result<(), Answer> {
-        let Some(token) = &self.admin_token else {
+    fn admin(&self, headers: &HeaderMap) -> Result<(), Answer> {
+        let Some(token) = &self.admin else {
             let off = "off: the server was started without an admin token";
             return Err(Answer::new(403, off));
         };
-        let given = authorization.and_then(|text| text.strip_prefix("Bearer "));
-        match given {
-            Some(given) if is_same(given.trim(), token) => Ok(()),
-            Some(_) => Err(Answer::new(403, "this is not the admin token")),
+        match token.verify(headers) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Answer::new(403, "this is not the admin token")),
             None => Err(Answer::new(
                 401,
-                "an admin token is needed: Authorization: Bearer TOKEN",
+                "an admin token is needed: X-Admin-Token: TOKEN, or Authorization: Bearer TOKEN",
             )),
         }
     }
@@ -338,18 +339,6 @@ fn name_in(body: &[u8]) -> Result<String, Answer> {
     named
         .map(|named| named.name)
         .map_err(|e| Answer::new(400, format!("expected {{\"name\": NAME}}: {e}")))
-}
-
-/// Compares without telling by its duration how much is right.
-fn is_same(given: &str, token: &str) -> bool {
-    let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    let (a, b) = (digest(given), digest(token));
-    let differing = a
-        .as_ref()
-        .iter()
-        .zip(b.as_ref())
-        .fold(0, |sum, (a, b)| sum | (a ^ b));
-    differing == 0
 }
 
 /// Checks again and again, until the sender is dropped.

@@ -1,5 +1,6 @@
 //! The model manager: which models are expected, where they come from, whether they are there, and what they are used for.
 
+pub(crate) mod admin;
 pub(crate) mod check;
 pub(crate) mod client;
 mod inventory;

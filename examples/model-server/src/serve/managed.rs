@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -47,9 +47,7 @@ async fn answered(
     body: Bytes,
 ) -> Response {
     let work = tokio::task::spawn_blocking(move || {
-        let authorization = headers.get(header::AUTHORIZATION);
-        let authorization = authorization.and_then(|value| value.to_str().ok());
-        manager.answer(method.as_str(), uri.path(), authorization, &body)
+        manager.answer(method.as_str(), uri.path(), &headers, &body)
     });
     match work.await {
         Ok(Some(answer)) => {

@@ -9,6 +9,7 @@ use kepler_service::log;
 
 use super::managed::Served;
 use super::site::Site;
+use crate::manage::admin::Admin;
 use crate::manage::check::{Deeds, no, yes};
 use crate::manage::manager::{Manager, check_each};
 use crate::manage::manifest::{Expected, Manifest, Source};
@@ -32,14 +33,8 @@ pub(super) struct Managing {
         hide_env_values = true
     )]
     usage_store: Option<Place>,
-    /// The token for what only an administrator may have done; without one nobody may
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "ADMIN_TOKEN",
-        hide_env_values = true
-    )]
-    admin_token: Option<String>,
+    #[command(flatten)]
+    admin: Admin,
     /// Compare the expected models with those that are there so often
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     check_interval: Option<Duration>,
@@ -126,7 +121,7 @@ impl Managing {
             prepared.fetcher,
             Box::new(serving),
             prepared.usage,
-            self.admin_token.clone(),
+            self.admin.token()?,
         ));
         let Some(interval) = self.check_interval else {
             return Ok((manager, Checks(None)));

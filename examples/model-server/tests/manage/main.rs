@@ -17,6 +17,7 @@ fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kepler-model-server"));
     for name in [
         "ADMIN_TOKEN",
+        "ADMIN_TOKEN_FILE",
         "AUTO_PULL",
         "MODEL_MANAGER_URL",
         "MODEL_MANIFEST",

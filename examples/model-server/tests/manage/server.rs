@@ -187,6 +187,38 @@ fn a_server_without_its_model_gets_it_by_a_check_and_tells_so() {
 }
 
 #[test]
+fn the_admin_token_goes_beside_a_password() {
+    let published = Published::new(|_| Reply::ok(pipeline()));
+    let [web, token] = ["web.yml", "token"].map(|name| {
+        let path = published.folder.path().join(name);
+        path.to_str().unwrap().to_owned()
+    });
+    // The bcrypt hash of `secret`, by glibc.
+    let users =
+        "basic_auth_users: {alice: $2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW}";
+    std::fs::write(&web, users).unwrap();
+    std::fs::write(&token, "open sesame\n").unwrap();
+    let server = published.serve(&["--web.config.file", &web, "--admin-token-file", &token]);
+    let url = server.url.replace("://", "://alice:secret@");
+    let (code, text) = run(program().args(["check", "--server", &url]));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("an admin token is needed"), "{text}");
+    let (code, text) = run(program().args(["check", "--server", &url, "--admin-token", "guess"]));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("this is not the admin token"), "{text}");
+    let with_token = ["check", "--server", &url, "--admin-token-file", &token];
+    let (code, text) = run(program().args(with_token));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("pulled: p"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+    let (code, text) = run(program().args(["check", "--server", &server.url]));
+    assert!(code == 1 && text.contains("HTTP 401"), "{text}");
+    std::fs::write(&token, " \n").unwrap();
+    let (code, text) = run(program().args(with_token));
+    assert!(code == 1 && text.contains("expected a token"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_pulled_leaves_the_old_models_served() {
     // Spoiled on disk after the start, so that it has to be fetched anew; what comes is poisoned, then nothing does.
     let published = Published::new(|number| match number {

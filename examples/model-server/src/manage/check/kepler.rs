@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::visit::{Site, Wanted};
-use crate::manage::client::Client;
+use crate::manage::client::{Client, Token};
 
 /// A model server.
 pub(super) struct Kepler<'a> {
     pub(super) client: Client,
     pub(super) url: &'a str,
     /// For what only an administrator may have done.
-    pub(super) token: Option<&'a str>,
+    pub(super) token: Option<Token<'a>>,
     /// How long a pull may take.
     pub(super) patience: Duration,
 }

@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use clap::ValueEnum;
 use kepler_service::shown;
 
-use super::client::{Client, Settings};
+use super::admin::Admin;
+use super::client::{Client, Settings, Token};
 use super::manifest::Manifest;
 pub(crate) use report::{Report, Visit};
 pub(crate) use visit::{Deeds, Site, Wanted, visit};
@@ -48,14 +49,8 @@ pub(crate) struct Check {
     /// Post the result to the manager
     #[arg(long, value_name = "BOOL", env = "REPORT_STATUS", default_value = "false", value_parser = no, num_args = 0..=1, default_missing_value = "true")]
     report_status: bool,
-    /// The token that a model server asks for before it fetches
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "ADMIN_TOKEN",
-        hide_env_values = true
-    )]
-    admin_token: Option<String>,
+    #[command(flatten)]
+    admin: Admin,
     /// Authorities to trust instead of those of the system, as PEM
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -96,6 +91,7 @@ pub(crate) fn run(check: &Check) -> Result<ExitCode, String> {
 impl Check {
     fn report(&self) -> Result<Report, String> {
         let url = self.url()?;
+        let admin = self.admin.text()?;
         let deeds = Deeds {
             pull: self.auto_pull,
             infer: self.test_inference,
@@ -119,7 +115,14 @@ impl Check {
                 address: Some(address),
                 ..self.settings()
             })?;
-            visits.push(self.visit(client, &url, &address.to_string(), wanted.as_deref(), deeds));
+            visits.push(self.visit(
+                client,
+                &url,
+                &address.to_string(),
+                wanted.as_deref(),
+                admin.as_deref(),
+                deeds,
+            ));
         }
         let kind = match self.kind {
             Kind::Kepler => "kepler",
@@ -134,6 +137,7 @@ impl Check {
         url: &str,
         address: &str,
         wanted: Option<&[Wanted]>,
+        admin: Option<&str>,
         deeds: Deeds,
     ) -> Visit {
         let patience = Duration::from_secs(self.patience);
@@ -166,7 +170,7 @@ impl Check {
         let mut site = kepler::Kepler {
             client,
             url,
-            token: self.admin_token.as_deref(),
+            token: admin.map(Token::Admin),
             patience,
         };
         visit(&mut site, address, wanted, deeds)

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::figures::{Figures, Totals, add_all, seconds};
 use super::store::{Batch, Held, Store};
-use crate::manage::client::{self, Client};
+use crate::manage::client::{self, Client, Token};
 
 /// A cluster's API server, and who asks.
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ impl ConfigMap {
             _ => format!("{folder}/{}", self.name),
         };
         let token = client::text_file(&self.server.token)?;
-        let answer = client.json(method, &url, Some(token.trim()), body)?;
+        let answer = client.json(method, &url, Some(Token::Bearer(token.trim())), body)?;
         match answer.status {
             200 | 201 => answer.json().map(Some),
             404 | 409 => Ok(None),
