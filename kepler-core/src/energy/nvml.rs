@@ -4,21 +4,31 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::nvml::{self, Library};
 use crate::provenance::Provenance;
 
 use super::meter::{Meter, ceiling};
 use super::power::Power;
+use super::suspends::Suspends;
 use super::{Domain, EnergySource, Reading, Zone};
 
 /// Energy of each NVIDIA graphics processor. Its zone's name is the product's, its path the processor's own uuid.
 ///
 /// Counted by the processor itself since Volta; earlier ones tell their power, which is integrated over the real time between
-/// two looks. A processor in MIG mode is one zone: its instances have no meters of their own.
+/// two looks. Power is not known over looks that failed and while the machine slept: that time gets no energy. A processor in
+/// MIG mode is one zone: its instances have no meters of their own.
 pub struct Nvml {
     library: Library,
     zones: Vec<Zone>,
-    meters: Vec<How>,
+    gauges: Vec<Gauge>,
+    suspends: Suspends,
+}
+
+/// How a processor's energy is told, and how often the machine had slept when it was last told.
+struct Gauge {
+    how: How,
+    suspends: u64,
 }
 
 enum How {
@@ -30,25 +40,26 @@ impl Nvml {
     /// The name in provenance.
     pub const NAME: &'static str = "nvml";
 
-    /// Opens the driver's library, or the one at `path`.
+    /// Opens the driver's library, or the one at `path`. The host tells when it slept.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where there is no driver or no processor that tells its energy or power.
-    pub fn open(path: Option<&Path>) -> Result<Self> {
+    pub fn open(host: &Host, path: Option<&Path>) -> Result<Self> {
         let library = Library::open(path)?;
-        let (mut zones, mut meters) = (Vec::new(), Vec::new());
+        let (mut zones, mut gauges) = (Vec::new(), Vec::new());
         for index in 0..library.count() {
             let Ok(device) = library.device(index) else {
                 continue;
             };
             let most = ceiling(Domain::Gpu);
-            if device.total_energy_consumption().is_ok() {
-                meters.push(How::Counter(Meter::new(None, 1e3, most)));
+            let how = if device.total_energy_consumption().is_ok() {
+                How::Counter(Meter::new(None, 1e3, most))
             } else if device.power_usage().is_ok() {
-                meters.push(How::Power(Power::new(Duration::ZERO, most)));
+                How::Power(Power::new(Duration::ZERO, most))
             } else {
                 continue;
-            }
+            };
+            gauges.push(Gauge { how, suspends: 0 });
             zones.push(Zone {
                 name: device.name().unwrap_or_else(|_| format!("gpu-{index}")),
                 domain: Domain::Gpu,
@@ -68,7 +79,8 @@ impl Nvml {
         Ok(Self {
             library,
             zones,
-            meters,
+            gauges,
+            suspends: Suspends::open(host),
         })
     }
 
@@ -93,34 +105,49 @@ impl EnergySource for Nvml {
 
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
         readings.clear();
-        let Self {
-            library,
-            zones,
-            meters,
-        } = self;
-        readings.extend(
-            zones
-                .iter()
-                .zip(meters)
-                .map(|(zone, how)| look(library, zone, how, now).unwrap_or_else(Reading::Failed)),
-        );
+        let suspends = self.suspends.count();
+        for (zone, gauge) in self.zones.iter().zip(&mut self.gauges) {
+            let value = value(&self.library, zone, &gauge.how);
+            readings.push(gauge.look(now, value, suspends));
+        }
     }
 }
 
-fn look(library: &Library, zone: &Zone, how: &mut How, now: Duration) -> Result<Reading> {
+/// Millijoules of a counter, microwatts of a power.
+fn value(library: &Library, zone: &Zone, how: &How) -> Result<u64> {
     let device = library.device(zone.index.unwrap_or(0))?;
-    Ok(match how {
-        How::Counter(meter) => {
-            let millijoules = device.total_energy_consumption();
-            meter.look(
-                now,
-                millijoules.map_err(|e| nvml::call("energy", &e))?,
-                false,
-            )
-        }
-        How::Power(power) => {
+    match how {
+        How::Counter(_) => device
+            .total_energy_consumption()
+            .map_err(|e| nvml::call("energy", &e)),
+        How::Power(_) => {
             let milliwatts = device.power_usage().map_err(|e| nvml::call("power", &e))?;
-            power.look(now, u64::from(milliwatts) * 1000)
+            Ok(u64::from(milliwatts) * 1000)
         }
-    })
+    }
+}
+
+impl Gauge {
+    fn look(&mut self, now: Duration, value: Result<u64>, suspends: u64) -> Reading {
+        let value = match value {
+            Ok(value) => value,
+            Err(error) => {
+                if let How::Power(power) = &mut self.how {
+                    power.forget();
+                }
+                return Reading::Failed(error);
+            }
+        };
+        let slept = suspends != self.suspends;
+        self.suspends = suspends;
+        match &mut self.how {
+            How::Counter(meter) => meter.look(now, value, slept),
+            How::Power(power) => {
+                if slept {
+                    power.forget();
+                }
+                power.look(now, value)
+            }
+        }
+    }
 }

@@ -304,7 +304,7 @@ impl MonitorBuilder {
             GpuChoice::Auto => None,
             GpuChoice::Library(path) => Some(path.as_path()),
         };
-        match energy::Nvml::open(path) {
+        match energy::Nvml::open(&self.host, path) {
             Ok(source) => {
                 let names: Vec<&str> = source.zones().iter().map(|z| z.name.as_str()).collect();
                 notes.push(Note::on(energy::Nvml::NAME, names.join(", ")));

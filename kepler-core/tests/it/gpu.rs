@@ -5,13 +5,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use kepler_core::energy::{Domain, Scripted as Meter};
+use kepler_core::energy::{Domain, EnergySource, Nvml, Reading, Scripted as Meter};
 use kepler_core::monitor::{GpuChoice, Monitor, MonitorBuilder, Snapshot, UsageChoice};
 use kepler_core::usage::{NodeUsage, Scripted, Usage};
 use kepler_core::{Host, Watts};
 use tempfile::TempDir;
 
 use crate::attribution::{process, ran};
+use crate::machine_copy::MachineCopy;
 
 /// A library of its own for a test, in a folder that lives as long.
 struct Library(TempDir);
@@ -223,6 +224,44 @@ fn a_processor_that_falls_off_the_bus_is_a_failure_and_comes_back() {
         .find(|z| z.zone.domain == Domain::Gpu)
         .unwrap();
     assert!(near(zone.energy.total.0, 2.0));
+}
+
+#[test]
+fn power_is_not_made_up_for_a_time_that_was_not_seen() {
+    const OLD: &str = "gpu GPU-a old -1 50000 -1\n";
+    let Some(library) = Library::new(OLD) else {
+        return;
+    };
+    let machine = MachineCopy::empty();
+    machine.set("sys/power/suspend_stats/success", 0);
+    let mut source = Nvml::open(&machine.host(), Some(&library.path())).unwrap();
+    let mut read = |seconds| {
+        let mut readings = Vec::new();
+        source.read(Duration::from_secs(seconds), &mut readings);
+        readings.remove(0)
+    };
+    assert!(matches!(read(0), Reading::Baseline));
+    let joules = |reading| match reading {
+        Reading::Energy { joules, .. } => joules.0,
+        other => panic!("{other:?}"),
+    };
+    assert!(near(joules(read(2)), 100.0));
+    // It falls off the bus, and comes back.
+    library.says("");
+    assert!(matches!(read(4), Reading::Failed(_)));
+    library.says(OLD);
+    assert!(matches!(read(100), Reading::Baseline));
+    assert!(near(joules(read(101)), 50.0));
+    // It is there, and does not tell its power for once.
+    library.says("gpu GPU-a old -1 -1 -1\n");
+    assert!(matches!(read(102), Reading::Failed(_)));
+    library.says(OLD);
+    assert!(matches!(read(200), Reading::Baseline));
+    assert!(near(joules(read(201)), 50.0));
+    // Eight hours asleep.
+    machine.set("sys/power/suspend_stats/success", 1);
+    assert!(matches!(read(29_000), Reading::Baseline));
+    assert!(near(joules(read(29_001)), 50.0));
 }
 
 #[test]
