@@ -1,33 +1,45 @@
 //! The conversation of the older estimator on its unix socket: one JSON object in, one out, a connection each.
 
-use ndarray::Array2;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::catalog::Catalog;
 use super::choice::ModelId;
+use super::given::{Rows, few};
 use super::refusal::Refusal;
 use crate::host::MachineSpec;
 use crate::model::{
-    EnergySourceName, Filter, ModelRequest, OutputType, SelectionPolicy, SpecRecord,
+    Component, EnergySourceName, Filter, ModelRequest, OutputType, SelectionPolicy, SpecRecord,
 };
 
 /// What the exporter asks.
 #[derive(Deserialize)]
-struct Question {
+struct Question<'a> {
+    #[serde(deserialize_with = "few")]
     metrics: Vec<String>,
-    values: Vec<Vec<f64>>,
+    values: Rows,
     output_type: String,
     #[serde(default)]
     source: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few")]
     system_features: Vec<String>,
-    #[serde(default)]
-    system_values: Vec<Value>,
+    #[serde(default, deserialize_with = "few", borrow)]
+    system_values: Vec<&'a RawValue>,
     #[serde(default)]
     trainer_name: String,
     #[serde(default)]
     filter: String,
+}
+
+/// What it is answered; of many rows this is long, so it is written without a copy of it in between.
+#[derive(Serialize)]
+struct Told {
+    powers: BTreeMap<Component, Vec<f64>>,
+    msg: &'static str,
+    core_ratio: f64,
 }
 
 /// Finds the end of a request in a stream: where its outermost brace closes.
@@ -106,7 +118,7 @@ impl Catalog {
     }
 
     fn powers(&self, machine: &MachineSpec, request: &[u8]) -> Result<Reply, Refusal> {
-        let question: Question = serde_json::from_slice(request)
+        let question: Question<'_> = serde_json::from_slice(request)
             .map_err(|e| Refusal::bad(format!("the request: {e}")))?;
         let source = match &question.source {
             Some(name) => EnergySourceName::of_request(name)?,
@@ -114,23 +126,14 @@ impl Catalog {
         };
         let output_type: OutputType = question.output_type.parse()?;
         let width = question.metrics.len();
-        if let Some(row) = question.values.iter().find(|row| row.len() != width) {
-            return Err(Refusal::bad(format!(
-                "values: a row of {}, where there are {width} metrics",
-                row.len()
-            )));
-        }
         // What describes the system is the same in every row; text among it is no feature of any model.
         let system = question.system_features.iter().zip(&question.system_values);
-        let system: Vec<(&String, f64)> = system
-            .filter_map(|(name, value)| Some((name, number(value)?)))
+        let (system, same): (Vec<String>, Vec<f64>) = system
+            .filter_map(|(name, value)| Some((name.clone(), number(value)?)))
             .filter(|(name, _)| !question.metrics.contains(name))
-            .collect();
-        let mut names = question.metrics.clone();
-        names.extend(system.iter().map(|(name, _)| (*name).clone()));
-        if names.len() > 256 {
-            return Err(Refusal::bad("more than 256 metrics"));
-        }
+            .unzip();
+        let rows = question.values.matrix(width, &same)?;
+        let names = [question.metrics, system].concat();
         let mut wanted = ModelRequest::new(source, output_type, &names);
         wanted.machine = Some(SpecRecord::from(machine));
         wanted.trainer = question.trainer_name;
@@ -142,28 +145,32 @@ impl Catalog {
             ))
         })?;
         let model = self.model(&choice).map_err(|e| Refusal::broken(&e))?;
-        let constant = system.iter().map(|(_, value)| *value);
-        let values = question.values.iter();
-        let values = values.flat_map(|row| row.iter().copied().chain(constant.clone()));
-        let rows = Array2::from_shape_vec((question.values.len(), names.len()), values.collect())
-            .map_err(|e| Refusal::bad(format!("values: {e}")))?;
         let powers = model.bind_among(&names)?.predict(rows.view())?.watts;
         let cores = (machine.cores, model.file().machine.cores);
         let core_ratio = match cores {
             (Some(own), Some(models)) if models > 0 => f64::from(own) / f64::from(models),
             _ => 1.0,
         };
+        let told = Told {
+            powers,
+            msg: "",
+            core_ratio,
+        };
         Ok(Reply {
-            text: json!({ "powers": powers, "msg": "", "core_ratio": core_ratio }).to_string(),
+            text: serde_json::to_string(&told)
+                .map_err(|e| Refusal::bad(format!("the reply: {e}")))?,
             model: Some(choice.id),
             met: true,
         })
     }
 }
 
-fn number(value: &Value) -> Option<f64> {
-    let number = value
-        .as_f64()
-        .or_else(|| value.as_str()?.trim().parse().ok());
-    number.filter(|n| n.is_finite())
+/// A number, also one that is told as text.
+fn number(value: &RawValue) -> Option<f64> {
+    let text: Result<String, _> = serde_json::from_str(value.get());
+    let number: f64 = match &text {
+        Ok(text) => text.trim().parse().ok()?,
+        Err(_) => serde_json::from_str(value.get()).ok()?,
+    };
+    number.is_finite().then_some(number)
 }

@@ -8,6 +8,7 @@ mod best;
 mod catalog;
 mod choice;
 pub mod estimator;
+mod given;
 mod python;
 mod query;
 mod recent;

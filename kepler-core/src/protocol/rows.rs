@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 use super::choice::ModelId;
+use super::given::{Rows, few};
 use super::query::told;
 use super::refusal::Refusal;
 use crate::model::{
@@ -40,9 +40,10 @@ pub struct EstimateQuery {
     #[serde(default)]
     pub output_type: Option<OutputType>,
     /// The names of the columns.
+    #[serde(deserialize_with = "few")]
     pub features: Vec<String>,
     /// The rows, a value a feature.
-    pub rows: Vec<Vec<f64>>,
+    rows: Rows,
     /// The machine.
     #[serde(default)]
     pub machine_spec: Option<SpecRecord>,
@@ -90,9 +91,6 @@ pub struct Watts {
     pub mae: Option<f64>,
 }
 
-/// More columns than any model has features.
-const COLUMNS: usize = 256;
-
 impl EstimateQuery {
     /// Reads a request.
     ///
@@ -115,20 +113,6 @@ impl EstimateQuery {
         request.filter = self.filter.parse::<Filter>()?;
         Ok(request)
     }
-
-    /// The rows as a matrix.
-    fn matrix(&self) -> Result<Array2<f64>, Refusal> {
-        let width = self.features.len();
-        if let Some(row) = self.rows.iter().position(|row| row.len() != width) {
-            let has = self.rows[row].len();
-            return Err(Refusal::bad(format!(
-                "row {row} has {has} values, where there are {width} features"
-            )));
-        }
-        let values = self.rows.iter().flatten().copied().collect();
-        Array2::from_shape_vec((self.rows.len(), width), values)
-            .map_err(|e| Refusal::bad(format!("rows: {e}")))
-    }
 }
 
 impl Catalog {
@@ -138,11 +122,7 @@ impl Catalog {
     /// A [`Refusal`]: 400 for rows that do not fit or when no model suits, 404 when the named model is not there, 500
     /// when it cannot be read.
     pub fn estimate(&self, query: &EstimateQuery) -> Result<Estimate, Refusal> {
-        if query.features.len() > COLUMNS {
-            let why = format!("features: {} are more than {COLUMNS}", query.features.len());
-            return Err(Refusal::bad(why));
-        }
-        let rows = query.matrix()?;
+        let rows = query.rows.matrix(query.features.len(), &[])?;
         let (id, model) = match &query.model {
             Some(name) => {
                 let id: ModelId = name.parse()?;

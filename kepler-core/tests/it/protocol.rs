@@ -206,6 +206,16 @@ fn rows_that_do_not_fit_are_refused() {
             "twice",
         ),
         (
+            json!({ "features": (0..257).map(|i| i.to_string()).collect::<Vec<_>>(), "rows": [] }),
+            400,
+            "more than 256",
+        ),
+        (
+            json!({ "features": ["bpf_cpu_time_ms", "a", "b", "c"], "rows": vec![[0; 4]; (1 << 20) + 1] }),
+            400,
+            "ask for fewer",
+        ),
+        (
             json!({ "model": "a/b", "features": [], "rows": [] }),
             400,
             "no model",

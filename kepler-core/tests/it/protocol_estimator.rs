@@ -94,6 +94,39 @@ fn what_cannot_be_met_is_answered_with_a_reason() {
 }
 
 #[test]
+fn no_request_makes_more_of_itself_than_is_bounded() {
+    let catalog = Catalog::embedded();
+    let names = |count: usize| -> Vec<String> { (0..count).map(|i| format!("f{i}")).collect() };
+    let request = |rows: usize, metrics: Vec<String>, system: usize| {
+        let row = vec![1; metrics.len()];
+        json!({
+            "metrics": metrics, "values": vec![row; rows], "output_type": "AbsPower",
+            "source": "acpi", "system_features": names(system), "system_values": vec![1; system],
+        })
+    };
+    let cpu = || vec!["bpf_cpu_time_ms".to_owned()];
+    assert_eq!(ask(&catalog, 2, &request(1 << 14, cpu(), 255))["msg"], "");
+    for (request, why) in [
+        (request((1 << 14) + 1, cpu(), 255), "ask for fewer"),
+        (request(1, cpu(), 256), "more than 256"),
+        (request(0, names(200_000), 200_000), "more than 256"),
+        (request(0, cpu(), 200_000), "more than 256"),
+        (request(0, names(257), 0), "more than 256"),
+    ] {
+        let reply = ask(&catalog, 2, &request);
+        assert!(reply["msg"].as_str().unwrap().contains(why), "{reply}");
+    }
+    for (row, count) in [("[],", 4 << 20), ("[1,1,1,1,1,1,1,1],", 1 << 19)] {
+        let rows = row.repeat(count + 1);
+        let text = format!(
+            r#"{{"metrics": ["bpf_cpu_time_ms"], "values": [{rows}[1]], "output_type": "AbsPower"}}"#
+        );
+        let reply = catalog.reply(&machine(2), text.as_bytes());
+        assert!(!reply.met && reply.text.len() < 500, "{}", reply.text);
+    }
+}
+
+#[test]
 fn a_request_ends_where_its_brace_closes_however_it_is_cut() {
     let text = r#"  {"a": ["}", "\"}", {"b": "\\"}], "c": {}}"#;
     for size in 1..text.len() {
