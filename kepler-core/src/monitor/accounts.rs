@@ -15,8 +15,8 @@ use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
 use crate::workload::{Container, Pod, PodTable, VirtualMachine, Workload, classify};
 
 use super::snapshot::{
-    ContainerSnapshot, EndedSnapshot, PodSnapshot, ProcessSnapshot, State, VmSnapshot,
-    WorkloadEnergy, WorkloadUsage,
+    ContainerSnapshot, EndedSnapshot, Moves, OTHER, PodSnapshot, ProcessSnapshot, State,
+    VmSnapshot, WorkloadEnergy, WorkloadUsage,
 };
 use super::zones::DomainDelta;
 
@@ -32,7 +32,6 @@ pub(super) struct Keep {
 /// Names of ended processes that are told apart; later ones go to one entry a container. Bounds what a hostile process can
 /// fill by renaming itself.
 const ENDED_NAMES: usize = 2000;
-const OTHER_NAMES: &str = "(other)";
 
 /// One interval's prices: what a share of the machine costs in each domain.
 pub(super) struct Prices {
@@ -206,8 +205,8 @@ pub(super) struct Accounts {
     pods: Groups<Arc<Pod>>,
     vms: Groups<Arc<VirtualMachine>>,
     ended: HashMap<(Option<Arc<str>>, Arc<str>), EndedAccount>,
-    /// The newest sample that an exporter rendered; 0 when nothing exports.
-    exported: u64,
+    /// Of the sample under way, with the newest sample that an exporter rendered; 0 when nothing exports.
+    moves: Moves,
     sequence: u64,
 }
 
@@ -222,14 +221,16 @@ impl Accounts {
             pods: HashMap::new(),
             vms: HashMap::new(),
             ended: HashMap::new(),
-            exported: 0,
+            moves: Moves::default(),
             sequence: 0,
         }
     }
 
     /// Starts the books of one sample. `exported` is the newest sample that was shown to a scraper; 0 when none was.
     pub(super) fn begin(&mut self, sequence: u64, exported: u64) {
-        self.exported = exported.min(self.sequence);
+        self.moves.exported = exported.min(self.sequence);
+        self.moves.shown.clear();
+        self.moves.processes.clear();
         self.sequence = sequence;
     }
 
@@ -302,8 +303,9 @@ impl Accounts {
         let living = !usage.ended;
         mine.seen = now;
         mine.ended = usage.ended.then_some(now);
-        if self.exported > 0 && mine.unshown.sequence <= self.exported {
+        if self.moves.exported > 0 && mine.unshown.sequence <= self.moves.exported {
             mine.unshown = Account::new(domains);
+            self.moves.shown.push(usage.process.key);
         }
         mine.account
             .charge(sequence, &usage.delta, share, prices, living);
@@ -390,7 +392,7 @@ impl Accounts {
 
     /// What waits in entries that a rendered snapshot has shown at 0 becomes visible.
     fn show_waiting(&mut self) {
-        let (exported, domains) = (self.exported, self.domains);
+        let (exported, domains) = (self.moves.exported, self.domains);
         for entry in self.ended.values_mut() {
             if entry.waiting_count > 0 && (exported == 0 || entry.first <= exported) {
                 let waiting = std::mem::replace(&mut entry.waiting, Account::new(domains));
@@ -402,7 +404,7 @@ impl Accounts {
 
     fn fold_ended(&mut self, prices: &Prices, now: Duration) {
         let retention = self.keep.retention;
-        let exported = self.exported;
+        let exported = self.moves.exported;
         let mut fold: Vec<ProcessKey> = Vec::new();
         let mut kept: Vec<(f64, ProcessKey)> = Vec::new();
         for (key, mine) in &self.processes {
@@ -433,7 +435,7 @@ impl Accounts {
         let expired = mine
             .ended
             .is_some_and(|e| now.saturating_sub(e) > self.keep.retention);
-        let shown_all = self.exported > 0 && mine.unshown.sequence <= self.exported;
+        let shown_all = self.moves.exported > 0 && mine.unshown.sequence <= self.moves.exported;
         if shown_all || (expired && mine.unshown.counters == Counters::default()) {
             return;
         }
@@ -442,9 +444,13 @@ impl Accounts {
         let mut comm = mine.process.comm.clone();
         if self.ended.len() >= ENDED_NAMES && !self.ended.contains_key(&(id.clone(), comm.clone()))
         {
-            comm = OTHER_NAMES.into();
+            comm = OTHER.into();
         }
         let (domains, first) = (self.domains, self.sequence);
+        if mine.first < self.sequence {
+            let moved = (mine.process.key, id.clone(), comm.clone());
+            self.moves.processes.push(moved);
+        }
         let entry = self
             .ended
             .entry((id, comm.clone()))
@@ -459,13 +465,17 @@ impl Accounts {
                 touched: now,
             });
         entry.touched = now;
-        if self.exported == 0 || entry.first <= self.exported {
+        if self.moves.exported == 0 || entry.first <= self.moves.exported {
             entry.shown.absorb(&mine.unshown);
             entry.count += 1;
         } else {
             entry.waiting.absorb(&mine.unshown);
             entry.waiting_count += 1;
         }
+    }
+
+    pub(super) fn moves(&self) -> &Moves {
+        &self.moves
     }
 
     pub(super) fn processes(&self) -> Vec<ProcessSnapshot> {

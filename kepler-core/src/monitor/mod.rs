@@ -37,8 +37,9 @@ pub use measure::{EnergyMeter, MeasuredDomain, Measurement, Scope, Window};
 pub use names::PodNames;
 pub use rank::{Ranked, WorkloadKind};
 pub use snapshot::{
-    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, PodSnapshot, ProcessSnapshot,
-    SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,
+    ContainerSnapshot, DomainSnapshot, EndedSnapshot, Moves, NodeSnapshot, PodSnapshot,
+    ProcessSnapshot, SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy,
+    WorkloadUsage, ZoneSnapshot,
 };
 
 /// Watches one machine: each [`Monitor::sample`] tells what everything on it used since the sample before.
@@ -264,6 +265,7 @@ impl Monitor {
             pods: self.accounts.pods(),
             vms: self.accounts.vms(),
             ended: self.accounts.ended(),
+            moves: self.accounts.moves().clone(),
             collected: self.usage.collected,
             idle_split: self.idle.split,
             idle_share: self.idle.share,

@@ -11,8 +11,11 @@ use crate::energy::{Domain, Zone};
 use crate::note::Note;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Watts};
-use crate::usage::{CounterSet, Counters, NodeUsage, Process, UsageStats};
+use crate::usage::{CounterSet, Counters, NodeUsage, Process, ProcessKey, UsageStats};
 use crate::workload::{Container, Pod, VirtualMachine, Workload};
+
+/// The name of an entry of workloads that have none of their own.
+pub(super) const OTHER: &str = "(other)";
 
 /// One zone since the monitor started.
 #[derive(Clone, Debug, Serialize)]
@@ -182,6 +185,18 @@ pub struct EndedSnapshot {
     pub usage: WorkloadUsage,
 }
 
+/// What passed in one sample from entries of processes to those of ended ones together, so that [`Fold`](super::Fold) tells
+/// nothing twice.
+#[derive(Clone, Debug, Default)]
+pub struct Moves {
+    /// The newest sample that had been marked as exported; 0 when none had.
+    pub(super) exported: u64,
+    /// Processes all of whose earlier use an exported snapshot has shown, so that it no longer passes on with them.
+    pub(super) shown: Vec<ProcessKey>,
+    /// Processes that earlier samples had, and the container and name of the entry they went to.
+    pub(super) processes: Vec<(ProcessKey, Option<Arc<str>>, Arc<str>)>,
+}
+
 /// Which sources are in use and why not others.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Sources {
@@ -225,6 +240,9 @@ pub struct Snapshot {
     pub vms: Vec<VmSnapshot>,
     /// Ended processes without an entry of their own.
     pub ended: Vec<EndedSnapshot>,
+    /// Which processes went to `ended` in this sample.
+    #[serde(skip)]
+    pub moves: Moves,
     /// Which counters are collected; the others are absent, not 0.
     #[serde(skip)]
     pub collected: CounterSet,

@@ -26,6 +26,8 @@ pub enum Runtime {
     Podman,
     /// A pod's container whose path does not tell the runtime.
     Kubernetes,
+    /// Not one alone: of several containers together.
+    Unknown,
 }
 
 impl Runtime {
@@ -37,6 +39,7 @@ impl Runtime {
             Self::Crio => "crio",
             Self::Podman => "podman",
             Self::Kubernetes => "kubernetes",
+            Self::Unknown => "",
         }
     }
 }

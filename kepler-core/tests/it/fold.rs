@@ -1,12 +1,14 @@
 //! The largest workloads apart, the others together: every entry only grows, and all together are what was used.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kepler_core::Watts;
 use kepler_core::energy::{Domain, Scripted as Meter};
 use kepler_core::monitor::{Fold, Monitor, Snapshot, UsageChoice, WorkloadKind};
-use kepler_core::usage::{NodeUsage, Scripted, Usage};
+use kepler_core::usage::{NodeUsage, ProcessUsage, Scripted, Usage};
+use proptest::prelude::*;
 
 use crate::attribution::{process, ran};
 
@@ -90,6 +92,152 @@ fn entries_only_grow_and_are_all_that_was_used_whoever_is_largest() {
         seen.len() > 10,
         "the largest were always the same: {seen:?}"
     );
+}
+
+/// What somebody who looks at some snapshots knows of each entry.
+#[derive(Default)]
+struct Seen(HashMap<String, (u64, f64)>);
+
+impl Seen {
+    fn look(&mut self, snapshot: &Snapshot) {
+        let (_, _, each) = totals(snapshot);
+        let all = snapshot.ranked(WorkloadKind::Process).len();
+        assert_eq!(each.len(), all, "two entries of one name");
+        for (entry, (now, _)) in &each {
+            let (earlier, _) = self.0.get(entry).copied().unwrap_or_default();
+            assert!(*now >= earlier, "{entry} fell from {earlier} to {now}");
+        }
+        self.0.extend(each);
+    }
+
+    fn sum(&self) -> (u64, f64) {
+        let cpu = self.0.values().map(|(cpu, _)| cpu).sum();
+        (cpu, self.0.values().map(|(_, joules)| joules).sum())
+    }
+}
+
+/// A process: when it comes, and what it does in each sample.
+#[derive(Clone, Debug)]
+struct Life {
+    born: usize,
+    name: &'static str,
+    work: Vec<u8>,
+}
+
+/// All ends before the last samples, which everybody looks at.
+const TURNS: usize = 44;
+
+fn lives() -> impl Strategy<Value = Vec<Life>> {
+    let name = prop::sample::select(vec!["make", "cc", "(other)"]);
+    let work = prop::collection::vec(0_u8..9, 1..9);
+    let life = (1..TURNS - 12, name, work).prop_map(|(born, name, work)| Life { born, name, work });
+    prop::collection::vec(life, 1..50)
+}
+
+/// What ran in a sample.
+fn running(lives: &[Life], turn: usize) -> Vec<ProcessUsage> {
+    let all = (1..).zip(lives).filter_map(|(pid, life)| {
+        let age = turn.checked_sub(life.born)?;
+        let work = *life.work.get(age)?;
+        let process = process(pid, life.name, None);
+        let mut ran = ran(&process, u64::from(work) * 1_000_000);
+        ran.ended = age + 1 == life.work.len();
+        Some(ran)
+    });
+    all.collect()
+}
+
+/// Samples while processes come and go, folded to `limit`. The samples that a scraper looks at; without any, somebody sees
+/// all and nobody marks.
+fn come_and_go(lives: &[Life], limit: usize, looks: Option<&[bool]>) {
+    let (script, mut turn) = (lives.to_vec(), 0);
+    let script = Scripted::new(move |_, usage: &mut Usage| {
+        turn += 1;
+        *usage = Usage {
+            processes: running(&script, turn),
+            node: NodeUsage {
+                cpus: 1,
+                interval: Duration::from_secs(1),
+                busy_ns: 500_000_000,
+                idle_ns: 500_000_000,
+                ..NodeUsage::default()
+            },
+            ..Usage::default()
+        };
+        Ok(())
+    });
+    let meter = Meter::constant(&[(Domain::Package, Watts(20.0))]);
+    let time = AtomicU64::new(0);
+    let mut monitor = Monitor::builder()
+        .energy(vec![Box::new(meter)])
+        .usage(UsageChoice::Source(Box::new(script)))
+        .ended_limit(2)
+        .clock(move || Duration::from_millis(time.fetch_add(100, Ordering::Relaxed)))
+        .build()
+        .unwrap();
+    let mark = monitor.export_mark();
+    let mut fold = Fold::to(limit);
+    let (mut whole, mut folded) = (Seen::default(), Seen::default());
+    for turn in 1..=TURNS {
+        let snapshot = monitor.sample().unwrap();
+        let shown = fold.apply(snapshot.clone());
+        match looks {
+            // What was before the first look is nobody's growth.
+            Some(looks) if looks[turn % looks.len()] || turn == 1 || turn > TURNS - 3 => {
+                mark.exported(&shown);
+            }
+            Some(_) => continue,
+            // Without a mark, all that a process used goes to another entry with it.
+            None => {
+                let (_, _, each) = totals(&snapshot);
+                for seen in [&mut whole, &mut folded] {
+                    let there = |entry: &str| entry.ends_with(' ') || each.contains_key(entry);
+                    seen.0.retain(|entry, _| there(entry));
+                }
+            }
+        }
+        whole.look(&snapshot);
+        folded.look(&shown);
+    }
+    let ran = (1..=TURNS).flat_map(|turn| running(lives, turn));
+    let ran: u64 = ran.map(|ran| ran.delta.cpu_ns).sum();
+    let ((cpu, joules), (all, all_joules)) = (folded.sum(), whole.sum());
+    assert_eq!(all, ran, "unfolded");
+    assert_eq!(cpu, ran, "folded");
+    assert!(
+        (joules - all_joules).abs() <= 1e-9 * all_joules,
+        "{joules} of {all_joules}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn what_ended_processes_used_is_told_once(
+        lives in lives(),
+        limit in 0_usize..8,
+        looks in prop::option::of(prop::collection::vec(any::<bool>(), 1..12)),
+    ) {
+        come_and_go(&lives, limit, looks.as_deref());
+    }
+}
+
+#[test]
+fn containers_together_have_no_runtime() {
+    let cgroup = format!("/docker/{}", "a".repeat(64));
+    let one = process(7, "one", Some(&cgroup));
+    let frames = vec![Usage {
+        processes: vec![ran(&one, 5)],
+        ..Usage::default()
+    }];
+    let mut monitor = Monitor::builder()
+        .energy(Vec::new())
+        .usage(UsageChoice::Source(Box::new(Scripted::frames(frames))))
+        .build()
+        .unwrap();
+    let folded = Fold::to(0).apply(monitor.sample().unwrap());
+    let runtimes = folded.containers.iter().map(|c| c.container.runtime);
+    assert_eq!(runtimes.map(|r| r.as_str()).collect::<Vec<_>>(), [""]);
 }
 
 #[test]

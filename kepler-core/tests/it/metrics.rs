@@ -16,8 +16,9 @@ use kepler_core::attribution::{IdleShare, IdleSplit, Residual, Split};
 use kepler_core::energy::{Domain, Zone};
 use kepler_core::metrics::{Exposition, FAMILIES, Format, Group, Kind, Level, Selection};
 use kepler_core::monitor::{
-    ContainerSnapshot, DomainSnapshot, EndedSnapshot, NodeSnapshot, PodSnapshot, ProcessSnapshot,
-    SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy, WorkloadUsage, ZoneSnapshot,
+    ContainerSnapshot, DomainSnapshot, EndedSnapshot, Moves, NodeSnapshot, PodSnapshot,
+    ProcessSnapshot, SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy,
+    WorkloadUsage, ZoneSnapshot,
 };
 use kepler_core::usage::{
     Counter, CounterSet, Counters, NodeUsage, Process, ProcessKey, UsageStats,
@@ -843,6 +844,7 @@ fn snapshot() -> Snapshot {
             count: 12,
             usage: ended,
         }],
+        moves: Moves::default(),
         collected: Counter::ALL.into_iter().collect(),
         idle_split: IdleSplit::UsageRatio,
         idle_share: IdleShare::None,
