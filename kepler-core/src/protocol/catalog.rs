@@ -125,27 +125,62 @@ impl Catalog {
     /// # Errors
     /// A [`Refusal`]: 400 when no model suits, 500 when the model's files cannot be read.
     pub fn answer(&self, query: &ModelQuery) -> Result<(ModelId, ModelAnswer), Refusal> {
+        let choice = self.chosen(query)?;
+        let answer = if query.request().weights {
+            let weights = self.weights(&choice).map_err(|e| Refusal::broken(&e))?;
+            self.weights_answer(query, &choice, weights)
+        } else {
+            let package = self.package(&choice).map_err(|e| Refusal::broken(&e))?;
+            zip_answer(&choice, package)
+        };
+        Ok((choice.id, answer))
+    }
+
+    /// The same where nothing has to be read or packed for it, so that it takes no time worth telling; else `None`.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: 400 when no model suits.
+    pub fn answer_at_hand(
+        &self,
+        query: &ModelQuery,
+    ) -> Result<Option<(ModelId, ModelAnswer)>, Refusal> {
+        let choice = self.chosen(query)?;
+        let answer = match &choice.model {
+            Chosen::Stored(entry) if query.request().weights => {
+                let kept = self.weights.kept(entry.place());
+                kept.map(|kept| self.weights_answer(query, &choice, kept.0.clone()))
+            }
+            Chosen::Stored(entry) => {
+                let kept = self.packages.kept(entry.place());
+                kept.map(|package| zip_answer(&choice, package))
+            }
+            Chosen::Embedded(_) if query.request().weights => return self.answer(query).map(Some),
+            Chosen::Embedded(_) => None,
+        };
+        Ok(answer.map(|answer| (choice.id, answer)))
+    }
+
+    fn chosen(&self, query: &ModelQuery) -> Result<Choice<'_>, Refusal> {
         let source = query.request().source;
         if !self.has_source(source) {
             return Err(Refusal::bad(format!("there are no models of {source}")));
         }
         let choice = self.choose(query.request(), SelectionPolicy::Compatible)?;
-        let choice = choice.ok_or_else(|| query.unmet())?;
-        let answer = if query.request().weights {
-            let mut weights = self.weights(&choice).map_err(|e| Refusal::broken(&e))?;
-            if query.open {
-                weights["model_name"] = choice.id.name.as_str().into();
-                weights["machine_spec"] = self.machine_of(&choice);
-                weights["mae"] = choice.mae.into();
-            }
-            ModelAnswer::Weights(weights.to_string())
-        } else {
-            ModelAnswer::Zip {
-                name: format!("{}.zip", choice.id.name),
-                bytes: self.package(&choice).map_err(|e| Refusal::broken(&e))?,
-            }
-        };
-        Ok((choice.id, answer))
+        choice.ok_or_else(|| query.unmet())
+    }
+
+    fn weights_answer(
+        &self,
+        query: &ModelQuery,
+        choice: &Choice<'_>,
+        mut weights: Value,
+    ) -> ModelAnswer {
+        if query.open {
+            weights["model_name"] = choice.id.name.as_str().into();
+            weights["machine_spec"] = self.machine_of(choice);
+            weights["mae"] = choice.mae.into();
+        }
+        ModelAnswer::Weights(weights.to_string())
     }
 
     /// The names of the best models by output type and feature group, as JSON.
@@ -349,6 +384,13 @@ impl Catalog {
                 machine: node.attributes().machine(),
             })
         })
+    }
+}
+
+fn zip_answer(choice: &Choice<'_>, bytes: Arc<[u8]>) -> ModelAnswer {
+    ModelAnswer::Zip {
+        name: format!("{}.zip", choice.id.name),
+        bytes,
     }
 }
 

@@ -26,14 +26,8 @@ impl<V: Clone> Recent<V> {
         make: impl FnOnce() -> Result<V, E>,
         cost: impl FnOnce(&V) -> usize,
     ) -> Result<V, E> {
-        {
-            let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = items.iter().position(|(of, ..)| *of == key);
-            if let Some(item) = place.and_then(|place| items.remove(place)) {
-                let value = item.1.clone();
-                items.push_back(item);
-                return Ok(value);
-            }
+        if let Some(value) = self.kept(key) {
+            return Ok(value);
         }
         // Made without the lock: two may make the same at the same time.
         let value = make()?;
@@ -47,6 +41,16 @@ impl<V: Clone> Recent<V> {
             }
         }
         Ok(value)
+    }
+
+    /// The value of a key, where it is there.
+    pub(super) fn kept(&self, key: usize) -> Option<V> {
+        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = items.iter().position(|(of, ..)| *of == key)?;
+        let item = items.remove(place)?;
+        let value = item.1.clone();
+        items.push_back(item);
+        Some(value)
     }
 }
 

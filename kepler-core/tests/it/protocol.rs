@@ -76,11 +76,26 @@ fn a_zip_is_the_same_bytes_each_time_and_a_model_again() {
             "output_type": "AbsPower", "source": "acpi", "weight": weight,
         });
         let query = ModelQuery::parse(body.to_string().as_bytes(), Rules::default()).unwrap();
-        match catalog.answer(&query).unwrap().1 {
+        let bytes = |answer| match answer {
             ModelAnswer::Zip { bytes, .. } => bytes.to_vec(),
             ModelAnswer::Weights(text) => text.into_bytes(),
+        };
+        let answer = bytes(catalog.answer(&query).unwrap().1);
+        // From now on it need not be read again; embedded models are packed each time.
+        let at_hand = catalog.answer_at_hand(&query).unwrap();
+        match at_hand {
+            Some((_, again)) => assert_eq!(bytes(again), answer),
+            None => assert!(catalog.registry().is_none() && !weight),
         }
+        answer
     };
+    let first = json!({"metrics": ["bpf_cpu_time_ms", "bpf_page_cache_hit"], "output_type": "AbsPower", "source": "acpi"});
+    let first = ModelQuery::parse(first.to_string().as_bytes(), Rules::default()).unwrap();
+    let fresh = reopened().unwrap();
+    assert!(
+        fresh.answer_at_hand(&first).unwrap().is_none(),
+        "it lies on a disk"
+    );
     for (catalog, other) in [
         (Some(catalog), reopened()),
         (None, Some(Catalog::embedded())),

@@ -10,13 +10,18 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use kepler_core::protocol::{BestQuery, EstimateQuery, ModelAnswer, ModelQuery, Refusal};
+use kepler_core::protocol::{
+    BestQuery, Catalog, EstimateQuery, ModelAnswer, ModelQuery, Refusal, Rules,
+};
 
 use super::meters::Use;
 use super::reply::{Form, json, json_text};
 use super::site::Site;
 use super::{list, managed, page};
 use crate::manage::manager::Manager;
+
+/// A body that is read in no time worth telling.
+const SMALL: usize = 64 << 10;
 
 type Shared = State<Arc<Site>>;
 
@@ -98,8 +103,23 @@ async fn model(State(site): Shared, headers: HeaderMap, body: Bytes) -> Response
     if !is_json(&headers) {
         return unsupported(form);
     }
-    let answer =
-        ModelQuery::parse(&body, site.rules).and_then(|query| site.catalog().answer(&query));
+    // A large body takes its time to be read, and a model that is not at hand comes from a disk: meanwhile others are answered.
+    let answer = if body.len() > SMALL {
+        off_the_loop(&site, move |catalog, rules| {
+            catalog.answer(&ModelQuery::parse(&body, rules)?)
+        })
+        .await
+    } else {
+        match ModelQuery::parse(&body, site.rules)
+            .and_then(|query| Ok((site.catalog().answer_at_hand(&query)?, query)))
+        {
+            Ok((Some(answer), _)) => Ok(answer),
+            Ok((None, query)) => {
+                off_the_loop(&site, move |catalog, _| catalog.answer(&query)).await
+            }
+            Err(refusal) => Err(refusal),
+        }
+    };
     match answer {
         Ok((id, ModelAnswer::Weights(text))) => {
             site.handed_out(&id, Use::Weights);
@@ -111,6 +131,22 @@ async fn model(State(site): Shared, headers: HeaderMap, body: Bytes) -> Response
         }
         Err(refusal) => form.refusal(&refusal),
     }
+}
+
+/// Has a thread that may block answer.
+async fn off_the_loop<T: Send + 'static>(
+    site: &Arc<Site>,
+    answer: impl FnOnce(&Catalog, Rules) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let (catalog, rules) = (site.catalog(), site.rules);
+    let work = tokio::task::spawn_blocking(move || answer(&catalog, rules));
+    work.await.unwrap_or_else(|error| {
+        Err(Refusal {
+            status: 500,
+            reason: error.to_string(),
+            known: false,
+        })
+    })
 }
 
 fn zip(name: &str, bytes: Arc<[u8]>) -> Response {
