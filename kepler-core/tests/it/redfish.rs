@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 type Answers = Arc<Mutex<BTreeMap<String, Value>>>;
 
-/// A controller with these resources, that wants the account `root:calvin`.
+/// A controller with these resources, a number being the status that it answers instead, that wants the account `root:calvin`.
 fn controller(resources: &[(&str, Value)]) -> (Bmc, Answers) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,9 +45,15 @@ fn serve(mut stream: BufReader<std::net::TcpStream>, answers: &Answers) -> Optio
             }
         }
         let path = first.split(' ').nth(1)?.trim_end_matches('/').to_owned();
-        let answer = answers.lock().unwrap().get(&path).cloned();
+        let (answer, delay) = {
+            let answers = answers.lock().unwrap();
+            (answers.get(&path).cloned(), answers.get("delay").cloned())
+        };
+        let delay = delay.and_then(|ms| ms.as_u64()).unwrap_or(0);
+        std::thread::sleep(Duration::from_millis(delay));
         let (status, body) = match answer {
             _ if !known => (401, Value::Null),
+            Some(Value::Number(status)) => (status.as_u64()?, Value::Null),
             Some(answer) => (200, answer),
             None => (404, Value::Null),
         };
@@ -273,6 +279,101 @@ fn trouble_is_a_failure_that_says_what_to_do_and_ends_by_itself() {
     bmc.account = None;
     assert!(failure(&mut Redfish::open(&bmc).unwrap()).contains("check the account"));
     assert!(!format!("{bmc:?}").contains("calvin"));
+}
+
+#[test]
+fn a_part_that_does_not_answer_now_is_waited_for_and_not_left_out() {
+    let supply = |n: u32| format!("/redfish/v1/Chassis/1/Supplies/{n}");
+    let metrics = |watts: u32| json!({"InputPowerWatts": {"Reading": watts}});
+    let (mut bmc, answers) = controller(&[
+        root(),
+        ("/redfish/v1/Chassis", members(&["/redfish/v1/Chassis/1"])),
+        (
+            "/redfish/v1/Chassis/1",
+            json!({"PowerSubsystem": link("/sub")}),
+        ),
+        ("/sub", json!({"PowerSupplies": link("/supplies")})),
+        ("/supplies", members(&[&supply(0), &supply(1)])),
+        (&supply(0), json!({"Metrics": link("/a")})),
+        (&supply(1), json!({"Metrics": link("/b")})),
+        ("/a", metrics(100)),
+        ("/b", json!(503)),
+    ]);
+    bmc.interval = Duration::from_millis(20);
+    let mut source = Redfish::open(&bmc).unwrap();
+    assert!(failure(&mut source).contains("503"));
+    set(&answers, &[("/b", metrics(50))]);
+    assert!((watts(&mut source) - 150.0).abs() < 1e-6);
+    // It is busy for a while: the power before holds, and no reading fails.
+    set(&answers, &[("/b", json!(503))]);
+    let mut readings = Vec::new();
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(20));
+        source.read(kepler_core::Host::since_boot(), &mut readings);
+        assert!(
+            matches!(readings[0], Reading::Energy { .. }),
+            "{readings:?}"
+        );
+    }
+    // For longer than patience, as a clock says that runs ahead.
+    let later = kepler_core::Host::since_boot() + Duration::from_secs(60);
+    source.read(later, &mut readings);
+    assert!(matches!(&readings[0], Reading::Failed(e) if e.to_string().contains("503")));
+    set(&answers, &[("/b", metrics(60))]);
+    let begun = Instant::now();
+    while (watts(&mut source) - 160.0).abs() > 1e-6 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn a_controller_without_end_is_not_followed_without_end() {
+    // 64 enclosures with 64 supplies each, all of which lead to each other.
+    let many = members(&["/redfish/v1/Chassis/1"; 64]);
+    let everything = json!({"PowerSubsystem": link("/redfish/v1/Chassis"), "PowerSupplies": link("/redfish/v1/Chassis"),
+        "Members": many["Members"], "Metrics": link("/nothing")});
+    let (bmc, answers) = controller(&[
+        root(),
+        ("/redfish/v1/Chassis", everything.clone()),
+        ("/redfish/v1/Chassis/1", everything),
+    ]);
+    let mut source = Redfish::open(&bmc).unwrap();
+    let why = failure(&mut source);
+    assert!(why.contains("questions") && why.contains("512"), "{why}");
+    // A link longer than any is none.
+    let long = format!("/{}", "x".repeat(2000));
+    set(
+        &answers,
+        &[
+            ("/redfish/v1/Chassis", members(&["/redfish/v1/Chassis/1"])),
+            ("/redfish/v1/Chassis/1", json!({"Power": link(&long)})),
+            (&long, json!({"PowerControl": [{"PowerConsumedWatts": 99}]})),
+        ],
+    );
+    let begun = Instant::now();
+    while !failure(&mut source).contains("no power of any chassis") {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn a_poll_takes_no_longer_than_a_few_slow_answers() {
+    // Each answers in time, and all of them together do not.
+    let (mut bmc, _) = controller(&[
+        ("delay", json!(100)),
+        root(),
+        (
+            "/redfish/v1/Chassis",
+            members(&["/redfish/v1/Chassis/1"; 64]),
+        ),
+        ("/redfish/v1/Chassis/1", json!({})),
+    ]);
+    bmc.timeout = Duration::from_millis(200);
+    let mut source = Redfish::open(&bmc).unwrap();
+    let begun = Instant::now();
+    while !failure(&mut source).contains("has taken its time") {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
 }
 
 #[test]

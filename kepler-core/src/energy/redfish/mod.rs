@@ -83,11 +83,13 @@ pub struct Redfish {
     _running: Sender<()>,
 }
 
-#[derive(Debug)]
-enum Latest {
-    Nothing,
-    Power { watts: Watts, at: Duration },
-    Failed(String),
+/// What the thread knows.
+#[derive(Debug, Default)]
+struct Latest {
+    /// The last power and when it was told.
+    power: Option<(Watts, Duration)>,
+    /// Why there is none since.
+    trouble: Option<String>,
 }
 
 impl Redfish {
@@ -107,21 +109,29 @@ impl Redfish {
             ));
         }
         let mut client = Client::new(bmc)?;
-        let latest = Arc::new(Mutex::new(Latest::Nothing));
+        let latest = Arc::<Mutex<Latest>>::default();
         let (running, stopped) = channel::<()>();
         let (shared, interval) = (Arc::clone(&latest), bmc.interval);
         let thread = std::thread::Builder::new().name("redfish".into());
         let ask = move || {
             let mut leaves = Vec::new();
             loop {
-                let answer = match ask(&mut client, &mut leaves) {
-                    Ok(watts) => Latest::Power {
-                        watts,
-                        at: Host::since_boot(),
-                    },
-                    Err(error) => Latest::Failed(error.to_string()),
-                };
-                *shared.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+                let answer = ask(&mut client, &mut leaves);
+                let mut latest = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                match answer {
+                    Ok(watts) => {
+                        latest.power = Some((watts, Host::since_boot()));
+                        latest.trouble = None;
+                    }
+                    Err(error) => {
+                        // One that only did not answer now is taken to draw what it drew, until patience ends.
+                        if !error.is_temporary() {
+                            latest.power = None;
+                        }
+                        latest.trouble = Some(error.to_string());
+                    }
+                }
+                drop(latest);
                 if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -145,8 +155,9 @@ impl Redfish {
     }
 }
 
-/// The platform's power. What tells it is found once, and again after trouble.
+/// The platform's power. What tells it is found once, and again after trouble that does not end by waiting.
 fn ask(client: &mut Client, leaves: &mut Vec<Leaf>) -> Result<Watts> {
+    client.begin();
     if leaves.is_empty() {
         *leaves = walk::find(client)?;
     }
@@ -159,7 +170,9 @@ fn ask(client: &mut Client, leaves: &mut Vec<Leaf>) -> Result<Watts> {
             watts.to_string(),
         )),
         Err(error) => {
-            leaves.clear();
+            if !error.is_temporary() {
+                leaves.clear();
+            }
             Err(error)
         }
     }
@@ -181,19 +194,17 @@ impl EnergySource for Redfish {
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
         readings.clear();
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |why: &str| Error::Unsupported {
+        let fresh = |at: &Duration| now.saturating_sub(*at) <= self.patience;
+        let power = latest.power.filter(|(_, at)| fresh(at)).map(|p| p.0);
+        let power = power.ok_or_else(|| Error::Unsupported {
             what: self.zones[0].path.clone(),
-            why: why.to_owned(),
+            why: match &latest.trouble {
+                Some(why) => why.clone(),
+                None if latest.power.is_none() => "it has not answered yet".to_owned(),
+                None => "it has not answered for a while".to_owned(),
+            },
             hint: String::new(),
-        };
-        let power = match &*latest {
-            Latest::Nothing => Err(failed("it has not answered yet")),
-            Latest::Failed(why) => Err(failed(why)),
-            Latest::Power { at, .. } if now.saturating_sub(*at) > self.patience => {
-                Err(failed("it has not answered for a while"))
-            }
-            Latest::Power { watts, .. } => Ok(*watts),
-        };
+        });
         readings.push(match power {
             Err(error) => {
                 // What it used in the meantime is unknown.

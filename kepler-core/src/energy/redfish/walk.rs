@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::units::Watts;
 
 use super::client::Client;
 
 /// More than any machine has.
 const MEMBERS: usize = 64;
+/// Bytes of a link, at most; the ones of controllers have a hundred.
+const LINK: usize = 1024;
 
 /// A resource that tells power.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +35,11 @@ pub(super) fn find(client: &mut Client) -> Result<Vec<Leaf>> {
     let root = client.get("/redfish/v1")?;
     let mut chassis = Vec::new();
     for path in members(client, &root["Chassis"])? {
-        let about = client.get(&path)?;
+        let Some(about) = there(client.get(&path))? else {
+            continue;
+        };
         chassis.push(Chassis {
-            leaves: leaves(client, &about),
+            leaves: leaves(client, &about)?,
             inside: link(&about["Links"]["ContainedBy"]),
             path,
         });
@@ -63,9 +67,7 @@ pub(super) fn find(client: &mut Client) -> Result<Vec<Leaf>> {
 pub(super) fn power(client: &mut Client, leaves: &[Leaf]) -> Result<Watts> {
     let mut sum = 0.0;
     for leaf in leaves {
-        let path = match leaf {
-            Leaf::Supply(path) | Leaf::Power(path) | Leaf::Environment(path) => path,
-        };
+        let path = leaf.path();
         let watts = leaf.watts(&client.get(path)?);
         sum += watts.ok_or_else(|| Error::malformed(path, "a power in watts", "none"))?;
     }
@@ -73,6 +75,11 @@ pub(super) fn power(client: &mut Client, leaves: &[Leaf]) -> Result<Watts> {
 }
 
 impl Leaf {
+    fn path(&self) -> &str {
+        let (Self::Supply(path) | Self::Power(path) | Self::Environment(path)) = self;
+        path
+    }
+
     fn watts(&self, about: &Value) -> Option<f64> {
         match self {
             Self::Supply(_) => reading(&about["InputPowerWatts"]["Reading"])
@@ -95,42 +102,66 @@ impl Leaf {
     }
 }
 
-/// What tells the power of one chassis: the newest way that tells anything. What cannot be read is as if it were not there.
-fn leaves(client: &mut Client, chassis: &Value) -> Vec<Leaf> {
-    let supplies = supplies(client, &chassis["PowerSubsystem"]).unwrap_or_default();
+/// What tells the power of one chassis: the newest way that tells anything.
+fn leaves(client: &mut Client, chassis: &Value) -> Result<Vec<Leaf>> {
+    let supplies = supplies(client, &chassis["PowerSubsystem"])?;
     if !supplies.is_empty() {
-        return supplies;
+        return Ok(supplies);
     }
     let ways = [
         link(&chassis["Power"]).map(Leaf::Power),
         link(&chassis["EnvironmentMetrics"]).map(Leaf::Environment),
     ];
-    let told = ways.into_iter().flatten().find(|leaf| {
-        let (Leaf::Supply(path) | Leaf::Power(path) | Leaf::Environment(path)) = leaf;
-        client
-            .get(path)
-            .is_ok_and(|about| leaf.watts(&about).is_some())
-    });
-    told.into_iter().collect()
+    for leaf in ways.into_iter().flatten() {
+        if tells(client, &leaf)? {
+            return Ok(vec![leaf]);
+        }
+    }
+    Ok(Vec::new())
 }
 
-fn supplies(client: &mut Client, subsystem: &Value) -> Option<Vec<Leaf>> {
-    let subsystem = client.get(&link(subsystem)?).ok()?;
+fn supplies(client: &mut Client, subsystem: &Value) -> Result<Vec<Leaf>> {
+    let Some(subsystem) = follow(client, subsystem)? else {
+        return Ok(Vec::new());
+    };
+    let Some(all) = follow(client, &subsystem["PowerSupplies"])? else {
+        return Ok(Vec::new());
+    };
     let mut leaves = Vec::new();
-    for path in members(client, &subsystem["PowerSupplies"]).ok()? {
-        let Some(metrics) = client.get(&path).ok().and_then(|s| link(&s["Metrics"])) else {
-            continue;
-        };
-        let leaf = Leaf::Supply(metrics.clone());
+    for supply in each(&all["Members"]).take(MEMBERS) {
+        let supply = follow(client, supply)?;
+        let leaf = supply.and_then(|s| link(&s["Metrics"])).map(Leaf::Supply);
         // An empty bay, or a supply without a sensor.
-        if client
-            .get(&metrics)
-            .is_ok_and(|about| leaf.watts(&about).is_some())
+        if let Some(leaf) = leaf
+            && tells(client, &leaf)?
         {
             leaves.push(leaf);
         }
     }
-    Some(leaves)
+    Ok(leaves)
+}
+
+fn tells(client: &mut Client, leaf: &Leaf) -> Result<bool> {
+    let about = there(client.get(leaf.path()))?;
+    Ok(about.is_some_and(|about| leaf.watts(&about).is_some()))
+}
+
+/// What a link leads to.
+fn follow(client: &mut Client, to: &Value) -> Result<Option<Value>> {
+    match link(to) {
+        Some(path) => there(client.get(&path)),
+        None => Ok(None),
+    }
+}
+
+/// What is not there for good is none; what did not answer now may be there, and the sum would be short of it.
+fn there(answer: Result<Value>) -> Result<Option<Value>> {
+    use ErrorKind::{Malformed, NotFound, Unsupported};
+    match answer {
+        Ok(about) => Ok(Some(about)),
+        Err(error) if matches!(error.kind(), NotFound | Malformed | Unsupported) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn members(client: &mut Client, collection: &Value) -> Result<Vec<String>> {
@@ -149,7 +180,8 @@ fn each(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn link(to: &Value) -> Option<String> {
-    to["@odata.id"].as_str().map(str::to_owned)
+    let path = to["@odata.id"].as_str()?;
+    (path.len() <= LINK).then(|| path.to_owned())
 }
 
 fn reading(value: &Value) -> Option<f64> {
