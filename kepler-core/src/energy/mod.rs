@@ -25,6 +25,7 @@ use crate::units::{Joules, Microjoules};
 pub use hwmon::Hwmon;
 #[cfg(feature = "nvml")]
 pub use nvml::Nvml;
+pub(crate) use open::found;
 pub use open::{Meters, Rapl, open};
 pub use rapl::{Msr, Perf, PerfEvent, Powercap};
 #[cfg(feature = "redfish")]

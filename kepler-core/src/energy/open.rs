@@ -100,7 +100,7 @@ pub fn open(host: &Host, meters: &Meters) -> (Vec<Box<dyn EnergySource>>, Vec<No
                     });
                     continue;
                 };
-                notes.push(on(&*source));
+                notes.push(found(&*source));
                 notes.extend(left_out);
                 sources.push(source);
                 break;
@@ -113,7 +113,7 @@ pub fn open(host: &Host, meters: &Meters) -> (Vec<Box<dyn EnergySource>>, Vec<No
         let counted: Vec<_> = counted.map(|zone| zone.domain).collect();
         match Hwmon::open_beside(host, &counted) {
             Ok(source) => {
-                notes.push(on(&source));
+                notes.push(found(&source));
                 notes.extend(source.notes().iter().cloned());
                 sources.push(Box::new(source));
             }
@@ -130,7 +130,8 @@ fn chosen(source: Box<dyn EnergySource>, zones: &[Domain]) -> Option<Box<dyn Ene
     Some(Box::new(Only::of(source, zones)?))
 }
 
-fn on(source: &dyn EnergySource) -> Note {
+/// What a source was found to read.
+pub(crate) fn found(source: &dyn EnergySource) -> Note {
     let zones: Vec<_> = source.zones().iter().map(|z| z.name.as_str()).collect();
     Note::on(source.name(), zones.join(", "))
 }

@@ -78,13 +78,15 @@ impl Labels {
     }
 
     pub(super) fn pod(pod: &Pod) -> Self {
-        let text = |from: &'_ Option<Arc<str>>| from.as_deref().unwrap_or_default().to_owned();
         Self::join(
             &[],
             &[("pod_id", &pod.uid)],
             &[
-                ("pod_name", &text(&pod.name)),
-                ("pod_namespace", &text(&pod.namespace)),
+                ("pod_name", pod.name.as_deref().unwrap_or_default()),
+                (
+                    "pod_namespace",
+                    pod.namespace.as_deref().unwrap_or_default(),
+                ),
             ],
         )
     }

@@ -14,6 +14,7 @@ use crate::units::{Joules, Watts};
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
 use crate::workload::{Container, Pod, PodTable, VirtualMachine, Workload, classify};
 
+use super::rank::size;
 use super::snapshot::{
     ContainerSnapshot, EndedSnapshot, Moves, OTHER, PodSnapshot, ProcessSnapshot, State,
     VmSnapshot, WorkloadEnergy, WorkloadUsage,
@@ -145,16 +146,6 @@ impl Account {
     /// Energy in the first domain.
     fn first(&self) -> Joules {
         self.energy.first().map_or(Joules::ZERO, |e| e.joules)
-    }
-
-    /// Size for ranking: the first domain's energy, CPU time where there is no energy at all.
-    fn size(&self) -> f64 {
-        let joules = self.first().0;
-        if joules > 0.0 {
-            joules
-        } else {
-            crate::units::ns_to_seconds(self.counters.cpu_ns) * 1e-9
-        }
     }
 }
 
@@ -414,7 +405,7 @@ impl Accounts {
             if never_shown || small || now.saturating_sub(ended) > retention {
                 fold.push(*key);
             } else {
-                kept.push((mine.account.size(), *key));
+                kept.push((size(&mine.account.counters, &mine.account.energy), *key));
             }
         }
         if kept.len() > self.keep.ended_processes {

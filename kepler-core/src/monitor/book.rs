@@ -169,9 +169,9 @@ impl Book {
         }
     }
 
-    /// The time since boot.
-    pub(super) fn now(&self) -> Duration {
-        (self.clock)()
+    /// What tells the time.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Whether all figures come from a model, but for those of graphics processors.

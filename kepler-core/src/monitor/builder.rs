@@ -124,8 +124,8 @@ impl MonitorBuilder {
         self
     }
 
-    /// Another energy source before those of the host: a management controller, or a meter that a host shares with its guest.
-    /// Its domains are read from it.
+    /// Another energy source before those of the host or of [`energy`](Self::energy): a management controller, or a meter that a
+    /// host shares with its guest. Its domains are read from it.
     #[must_use]
     pub fn with_energy(mut self, source: Box<dyn EnergySource>) -> Self {
         self.extra.push(source);
@@ -265,16 +265,19 @@ impl MonitorBuilder {
         let mut notes = Vec::new();
         let meters = self.open_meters(&mut notes)?;
         let mut node = NodeUsage::default();
-        NodeReader::open(&self.host)?.read(Host::since_boot(), &mut node)?;
-        let mut book = Book::new(meters, self.clock.clone());
+        NodeReader::open(&self.host)?.read((self.clock)(), &mut node)?;
+        let mut book = Book::new(meters, Arc::clone(&self.clock));
         book.read();
         Ok(EnergyMeter::new(book, self.host.clone(), node.cpus, notes))
     }
 
     /// The meters that were given or that the host has; the power model where it has none.
     fn open_meters(&mut self, notes: &mut Vec<Note>) -> Result<Vec<Meter>> {
+        let extra = std::mem::take(&mut self.extra);
+        notes.extend(extra.iter().map(|source| energy::found(&**source)));
         if let Some(given) = self.energy.take() {
-            let mut meters: Vec<Meter> = given.into_iter().map(Meter::Measured).collect();
+            let all = extra.into_iter().chain(given);
+            let mut meters: Vec<Meter> = all.map(Meter::Measured).collect();
             if matches!(self.gpu, GpuChoice::Library(_)) {
                 meters.extend(self.open_gpu(notes));
             }
@@ -282,11 +285,6 @@ impl MonitorBuilder {
         }
         let (measured, tried) = energy::open(&self.host, &self.meters);
         notes.extend(tried);
-        let extra = std::mem::take(&mut self.extra);
-        notes.extend(extra.iter().map(|source| {
-            let zones: Vec<&str> = source.zones().iter().map(|z| z.name.as_str()).collect();
-            Note::on(source.name(), zones.join(", "))
-        }));
         let all = extra.into_iter().chain(measured);
         let mut meters: Vec<Meter> = all.map(Meter::Measured).collect();
         if meters.is_empty() {
@@ -306,8 +304,7 @@ impl MonitorBuilder {
         };
         match energy::Nvml::open(&self.host, path) {
             Ok(source) => {
-                let names: Vec<&str> = source.zones().iter().map(|z| z.name.as_str()).collect();
-                notes.push(Note::on(energy::Nvml::NAME, names.join(", ")));
+                notes.push(energy::found(&source));
                 self.gpus = Some(GpuReader::new(source.library()));
                 Some(Meter::Measured(Box::new(source)))
             }

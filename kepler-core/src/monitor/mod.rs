@@ -147,7 +147,7 @@ impl Monitor {
             return Err(Error::Forked("monitor"));
         }
         let (wall, cpu) = (Instant::now(), Host::thread_cpu_time());
-        let now = self.meter.with_book(|book| book.now());
+        let now = self.meter.now();
         self.usage_source.sample(now, &mut self.usage)?;
         // Right behind the usage, so that both speak of the same interval.
         #[cfg(feature = "nvml")]

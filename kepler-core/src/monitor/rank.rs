@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::snapshot::{Snapshot, WorkloadUsage};
-use crate::units::{Joules, Watts};
+use super::snapshot::{Snapshot, WorkloadEnergy, WorkloadUsage};
+use crate::units::{Joules, Watts, ns_to_seconds};
+use crate::usage::Counters;
 
 /// A level of workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,11 +100,16 @@ impl WorkloadUsage {
         watts.unwrap_or(Watts::ZERO)
     }
 
-    /// Size for ranking: the first domain's energy, CPU time where there is no energy at all.
+    /// Size for ranking.
     pub(super) fn size(&self) -> f64 {
-        match self.energy.first().map_or(Joules::ZERO, |e| e.joules) {
-            Joules(joules) if joules > 0.0 => joules,
-            _ => crate::units::ns_to_seconds(self.counters.cpu_ns) * 1e-9,
-        }
+        size(&self.counters, &self.energy)
+    }
+}
+
+/// Size for ranking: the first domain's energy, CPU time where there is no energy at all.
+pub(super) fn size(counters: &Counters, energy: &[WorkloadEnergy]) -> f64 {
+    match energy.first() {
+        Some(first) if first.joules > Joules::ZERO => first.joules.0,
+        _ => ns_to_seconds(counters.cpu_ns) * 1e-9,
     }
 }

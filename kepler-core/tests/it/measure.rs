@@ -1,11 +1,14 @@
 //! Blocks of code, processes and commands: their own clocks, the machine's meters.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kepler_core::energy::{Domain, Scripted};
+use kepler_core::energy::{Domain, EnergySource, Reading, Scripted, Zone};
 use kepler_core::monitor::{EnergyMeter, Monitor, Scope};
-use kepler_core::{ErrorKind, Host, Joules, Origin, Watts};
+use kepler_core::{ErrorKind, Host, Joules, Origin, Provenance, Watts};
 
 fn meter(zones: &[(Domain, f64)]) -> EnergyMeter {
     let zones: Vec<_> = zones
@@ -113,6 +116,87 @@ fn nested_and_overlapping_blocks_on_many_threads_keep_their_own_clocks() {
             "thread {n}: {outer:?}"
         );
         assert!(inner >= Duration::from_millis(10) && inner < Duration::from_millis(10) + slack);
+    }
+}
+
+/// A meter that tells when it is read from the second time on, and waits until it may answer.
+struct Slow {
+    meter: Scripted,
+    reads: u32,
+    reading: Sender<()>,
+    answer: Receiver<()>,
+}
+
+impl EnergySource for Slow {
+    fn name(&self) -> &'static str {
+        self.meter.name()
+    }
+
+    fn zones(&self) -> &[Zone] {
+        self.meter.zones()
+    }
+
+    fn provenance(&self, index: usize) -> Provenance {
+        self.meter.provenance(index)
+    }
+
+    fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
+        self.reads += 1;
+        if self.reads == 3 {
+            self.reading.send(()).unwrap();
+            self.answer.recv().unwrap();
+        }
+        self.meter.read(now, readings);
+    }
+}
+
+#[test]
+fn a_block_ends_when_it_ends_whoever_reads_the_meters_meanwhile() {
+    let (reading, is_reading) = channel();
+    let (answer, may_answer) = channel();
+    let slow = Slow {
+        meter: Scripted::constant(&[(Domain::Package, Watts(10.0))]),
+        reads: 0,
+        reading,
+        answer: may_answer,
+    };
+    let seconds = Arc::new(AtomicU64::new(1));
+    let (asked, is_asked) = channel();
+    let (asked, clock) = (Mutex::new(asked), Arc::clone(&seconds));
+    let meter = Monitor::builder()
+        .energy(vec![Box::new(slow)])
+        .clock(move || {
+            let now = Duration::from_secs(clock.load(Ordering::Relaxed));
+            // Nobody listens at the end.
+            let _ = asked.lock().unwrap().send(std::thread::current().id());
+            now
+        })
+        .meter()
+        .unwrap();
+    let window = meter.begin(Scope::Process).unwrap();
+    let other = meter.clone();
+    let holder = std::thread::spawn(move || other.begin(Scope::Process).map(drop));
+    is_reading.recv().unwrap();
+    let ending = std::thread::spawn(move || meter.end(&window).unwrap());
+    // It looks at the clock while the other one holds the meters.
+    let ends = ending.thread().id();
+    while is_asked.recv_timeout(Duration::from_secs(60)).unwrap() != ends {}
+    seconds.store(100, Ordering::Relaxed);
+    answer.send(()).unwrap();
+    holder.join().unwrap().unwrap();
+    let used = ending.join().unwrap();
+    assert_eq!(used.duration, Duration::ZERO);
+}
+
+#[test]
+fn another_meter_is_read_beside_those_that_were_given() {
+    let platform = Scripted::constant(&[(Domain::Platform, Watts(100.0))]);
+    let builder = Monitor::builder().with_energy(Box::new(platform));
+    let meter = builder.fake().meter().unwrap();
+    let (_, used) = meter.measure(Scope::Thread, || ()).unwrap();
+    let domains: Vec<Domain> = used.zones.iter().map(|zone| zone.domain).collect();
+    for domain in [Domain::Platform, Domain::Package] {
+        assert!(domains.contains(&domain), "{domains:?}");
     }
 }
 
