@@ -224,7 +224,9 @@ export declare class Monitor {
    * Tells who the pods on this machine are, by a pod list as JSON: what the kubelet answers at `/pods`, or the API server at
    * `/api/v1/pods`. The next sample names them and their containers. Returns how many pods it names.
    */
-  namePods(podList: string): number
+  namePods(podList: string): Promise<number>
+  /** As `namePods`, while the event loop waits. */
+  namePodsSync(podList: string): number
   /** Measures blocks of code and commands with this monitor's meters, apart from its samples. */
   get meter(): EnergyMeter
 }

@@ -67,12 +67,16 @@ impl Monitor {
 
     /// Tells who the pods on this machine are, by a pod list as JSON: what the kubelet answers at `/pods`, or the API server at
     /// `/api/v1/pods`. The next sample names them and their containers. Returns how many pods it names.
+    #[napi(ts_return_type = "Promise<number>")]
+    pub fn name_pods(&self, pod_list: String) -> AsyncTask<Work<u32>> {
+        let opened = self.0.clone();
+        promise(move || name(&opened, &pod_list))
+    }
+
+    /// As `namePods`, while the event loop waits.
     #[napi]
-    pub fn name_pods(&self, pod_list: String) -> Result<u32> {
-        let table = PodTable::parse(pod_list.as_bytes()).map_err(to_js)?;
-        let pods = u32::try_from(table.len()).unwrap_or(u32::MAX);
-        self.0.get().map_err(to_js)?.names.set("pod list", table);
-        Ok(pods)
+    pub fn name_pods_sync(&self, pod_list: String) -> Result<u32> {
+        name(&self.0, &pod_list).map_err(to_js)
     }
 
     /// Measures blocks of code and commands with this monitor's meters, apart from its samples.
@@ -81,6 +85,13 @@ impl Monitor {
         let opened = self.0.clone();
         EnergyMeter(Later::new(move || Ok(opened.get()?.meter.clone())))
     }
+}
+
+fn name(opened: &Later<Opened>, pod_list: &str) -> kepler_core::Result<u32> {
+    let table = PodTable::parse(pod_list.as_bytes())?;
+    let pods = u32::try_from(table.len()).unwrap_or(u32::MAX);
+    opened.get()?.names.set("pod list", table);
+    Ok(pods)
 }
 
 fn take(opened: &Later<Opened>) -> kepler_core::Result<Snapshot> {

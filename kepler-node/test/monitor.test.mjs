@@ -42,12 +42,14 @@ test('a pod list names pods and their containers', async (t) => {
   const status = { name: 'nginx', containerID: `containerd://${container}`, restartCount: 0 }
   const metadata = { uid, name: 'web-1', namespace: 'shop' }
   const list = JSON.stringify({ items: [{ metadata, status: { containerStatuses: [status] } }] })
-  assert.equal(monitor.namePods(list), 1)
+  assert.equal(await monitor.namePods(list), 1)
   const { pods, containers, processes } = await monitor.sample()
   assert.deepEqual([pods[0].uid, pods[0].name, pods[0].namespace], [uid, 'web-1', 'shop'])
   assert.equal(containers[0].name, 'nginx')
   assert.equal(processes[0].pod, uid)
-  assert.throws(() => monitor.namePods('<html>'), { code: 'Malformed' })
+  assert.equal(monitor.namePodsSync(list), 1)
+  await assert.rejects(monitor.namePods('<html>'), { code: 'Malformed' })
+  assert.throws(() => monitor.namePodsSync('<html>'), { code: 'Malformed' })
 })
 
 test('this process is seen with its CPU time', async () => {
