@@ -1,9 +1,7 @@
 //! Straight lines and planes: penalised, non-negative, and of degree 2.
 
-use linfa::Dataset;
-use linfa::traits::Fit;
-use linfa_elasticnet::ElasticNet;
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use linfa_linalg::qr::LeastSquaresQrInto;
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use crate::error::{Error, Result};
 use crate::model::Estimator;
@@ -12,17 +10,20 @@ use crate::model::Estimator;
 /// the weights. It stops on the way, as far off as its seed and its falling steps leave it; this is where it would arrive.
 pub(super) fn ridge(z: ArrayView2<'_, f64>, target: &[f64]) -> Result<Estimator> {
     const PENALTY: f64 = 1e-4;
-    // The crate centres targets but not inputs, and without a linear penalty it goes through all of its steps.
-    const STEPS: u32 = 1_000;
     let (centred, means, target, mean) = centred(z, target);
-    let plane = ElasticNet::params()
-        .penalty(PENALTY)
-        .l1_ratio(0.0)
-        .with_intercept(false)
-        .max_iterations(STEPS)
-        .fit(&Dataset::new(centred, target))
+    let (rows, columns) = centred.dim();
+    // A row more for each weight, which wants it to be 0: least squares of all rows are those with the penalty. So there
+    // is always one answer, and its condition is known, however alike two inputs are.
+    let mut all = Array2::zeros((rows + columns, columns));
+    all.slice_mut(s![..rows, ..]).assign(&centred);
+    let each = (PENALTY * rows as f64).sqrt();
+    all.slice_mut(s![rows.., ..]).diag_mut().fill(each);
+    let mut wanted = Array2::zeros((rows + columns, 1));
+    wanted.slice_mut(s![..rows, 0]).assign(&target);
+    let weights = all
+        .least_squares_into(wanted)
         .map_err(|e| Error::invalid("plane", e.to_string()))?;
-    let weights = plane.hyperplane();
+    let weights = weights.column(0);
     Ok(Estimator::Linear {
         intercept: mean - weights.dot(&means),
         weights: weights.to_vec(),
@@ -120,6 +121,24 @@ mod tests {
         let wanted = 10.0 / (1.0 + 1.5e-4);
         assert!((weights[0] - wanted).abs() < 1e-9, "{weights:?}");
         assert!((intercept - (13.0 - wanted)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn inputs_that_are_nearly_the_same_share_their_weight_exactly() {
+        // The second differs from the first by 1e-7 in one row, the third never changes. By symmetry both take half of what
+        // one alone would: w = 10 v / (2 v + 1e-4), v being the variance; coordinates moved one by one take 20,000 steps.
+        let z = Array2::from_shape_fn((101, 3), |(i, j)| match j {
+            0 => i as f64 / 100.0,
+            1 => i as f64 / 100.0 + if i == 50 { 1e-7 } else { 0.0 },
+            _ => 0.5,
+        });
+        let target: Vec<f64> = z.column(0).iter().map(|x| 3.0 + 10.0 * x).collect();
+        let (intercept, weights) = parts(ridge(z.view(), &target).unwrap());
+        let variance = (101.0 * 101.0 - 1.0) / 12.0 / 1e4;
+        let half = 10.0 * variance / (2.0 * variance + 1e-4);
+        assert!((weights[0] - half).abs() < 1e-6, "{weights:?} {half}");
+        assert!((weights[1] - half).abs() < 1e-6 && weights[2].abs() < 1e-12);
+        assert!((intercept - (8.0 - half)).abs() < 1e-6);
     }
 
     #[test]
