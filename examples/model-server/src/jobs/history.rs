@@ -30,8 +30,10 @@ pub(crate) struct History {
     token_file: Option<std::path::PathBuf>,
 }
 
-/// A server refuses a query of more than 11,000 points a series.
-const POINTS: u32 = 10_000;
+/// Points of each series in a query: an answer of many series has a bounded size, too, and a server refuses more than 11,000.
+const POINTS: u32 = 2_000;
+/// Points of each series in all: 34 days at the usual step.
+const MOST: u128 = 1_000_000;
 
 impl History {
     /// The series of some features and of a meter.
@@ -44,7 +46,16 @@ impl History {
         source: EnergySourceName,
         features: &[&str],
     ) -> Result<PrometheusDump, String> {
-        let step = self.step.max(Duration::from_secs(1));
+        let step = self.step;
+        if step < Duration::from_millis(1) {
+            return Err("--step: expected at least 1ms".to_owned());
+        }
+        let points = self.since.as_nanos() / step.as_nanos();
+        if points > MOST {
+            return Err(format!(
+                "--since at this --step asks for {points} points of each series: expected at most {MOST}"
+            ));
+        }
         let client = Client::new(&Settings {
             certificates: self.ca.clone(),
             ..Settings::default()
@@ -59,22 +70,29 @@ impl History {
         let mut start = end.saturating_sub(self.since);
         let mut dump = PrometheusDump::default();
         while start <= end {
-            let last = (start + step * (POINTS - 1)).min(end);
+            let last = start
+                .saturating_add(step.saturating_mul(POINTS - 1))
+                .min(end);
             for metric in PrometheusDump::queries(source, features) {
                 let query = format!(
                     "{}/api/v1/query_range?query={metric}&start={}&end={}&step={}",
                     url.trim_end_matches('/'),
-                    start.as_secs(),
-                    last.as_secs(),
-                    step.as_secs()
+                    start.as_secs_f64(),
+                    last.as_secs_f64(),
+                    step.as_secs_f64()
                 );
                 let token = token.as_deref().map(|t| Token::Bearer(t.trim()));
                 let answer = client.json("GET", &query, token, None)?;
                 // A refusal has its reason in the body, which the dump reads.
-                dump.add_answer(&metric, &answer.body)
-                    .map_err(|e| format!("{url}: HTTP {}: {e}", answer.status))?;
+                dump.add_answer(&metric, &answer.body).map_err(|e| {
+                    format!(
+                        "{}: HTTP {}: {e}",
+                        kepler_service::shown(url),
+                        answer.status
+                    )
+                })?;
             }
-            start = last + step;
+            start = last.saturating_add(step);
         }
         Ok(dump)
     }

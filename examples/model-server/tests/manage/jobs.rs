@@ -210,6 +210,42 @@ fn history_of_a_server_trains_as_its_dump_does() {
         "{}",
         server.heard()[0].path
     );
+    let dense = train(
+        "d",
+        &[
+            "--prometheus",
+            &server.url,
+            "--until",
+            "2026-01-01T00:00:00Z",
+            "--step",
+            "500ms",
+        ],
+    );
+    assert_eq!(dense.file().components, from_dump.file().components);
+    let paths: Vec<String> = server.heard().into_iter().map(|r| r.path).collect();
+    let parts = |path: &&String| path.contains("step=0.5");
+    let dense: Vec<_> = paths.iter().filter(parts).collect();
+    let (first, last) = (dense[0], dense[dense.len() - 1]);
+    assert!(
+        first.ends_with("&start=1767222000&end=1767222999.5&step=0.5"),
+        "{first}"
+    );
+    assert!(
+        last.ends_with("&start=1767225000&end=1767225600&step=0.5"),
+        "{last}"
+    );
+    for (settings, says) in [
+        (["--step", "0s", "--since", "1h"], "at least 1ms"),
+        (
+            ["--step", "1ms", "--since", "9999999999s"],
+            "at most 1000000",
+        ),
+    ] {
+        let (code, text) = run(program()
+            .args(["train", "--prometheus", &server.url, "--into", "x"])
+            .args(settings));
+        assert!(code == 1 && text.contains(says), "{text}");
+    }
     let refusal = Standin::start(|_, _| Reply {
         body: br#"{"status":"error","error":"too many points"}"#.to_vec(),
         ..Reply::status(400)
@@ -221,6 +257,16 @@ fn history_of_a_server_trains_as_its_dump_does() {
         code == 1 && text.contains("HTTP 400") && text.contains("too many points"),
         "{text}"
     );
+    // Spans beyond all calendars are sums like others.
+    let (code, text) = run(program()
+        .args(["train", "--prometheus", &refusal.url, "--into", "x"])
+        .args([
+            "--since",
+            "18446744073709551615s",
+            "--step",
+            "18446744073709551615s",
+        ]));
+    assert!(code == 1 && text.contains("HTTP 400"), "{text}");
     let (code, text) = run(program().args(["train", "--into", "x"]));
     assert!(
         code == 1 && text.contains("--csv, --dump or --prometheus"),
