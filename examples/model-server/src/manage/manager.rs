@@ -3,9 +3,10 @@
 //! No sockets here: [`Manager::answer`] takes what a request says and gives what is to be sent. It blocks, so that it is for
 //! threads that may.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::HeaderMap;
@@ -13,7 +14,7 @@ use kepler_service::AdminToken;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::check::{Deeds, Report, Wanted, visit};
+use super::check::{Deeds, Kind, Report, Wanted, visit};
 use super::inventory::{Inventory, Local};
 use super::jobs::{Jobs, State};
 use super::manifest::Manifest;
@@ -45,7 +46,8 @@ pub(crate) struct Manager {
     serving: Box<dyn Serving>,
     usage: Arc<Usage>,
     jobs: Jobs,
-    report: Mutex<Option<Report>>,
+    /// The last one of each kind, from inside or outside.
+    reports: Mutex<BTreeMap<Kind, Report>>,
     /// Without one nobody may pull or reset.
     admin: Option<AdminToken>,
 }
@@ -79,7 +81,7 @@ pub(crate) const ROUTES: [(&str, &str, &str); 8] = [
     (
         "GET",
         "/usage",
-        "what models are used for, and the last report",
+        "what models are used for, and the last reports",
     ),
     (
         "POST",
@@ -112,17 +114,9 @@ impl Manager {
             serving,
             usage,
             jobs: Jobs::default(),
-            report: Mutex::new(None),
+            reports: Mutex::default(),
             admin,
         }
-    }
-
-    /// The last report of a check, from inside or outside.
-    fn report(&self) -> Option<Report> {
-        self.report
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// What is to be sent to a request; none for a path that is not the manager's.
@@ -183,7 +177,7 @@ impl Manager {
         let wanted: Vec<Wanted> = expected.map(Wanted::from).collect();
         let mut site = Local(self);
         let seen = visit(&mut site, "here", &wanted, deeds);
-        let report = Report::new("kepler", "this server", SystemTime::now(), vec![seen]);
+        let report = Report::new(Kind::Kepler, "this server", SystemTime::now(), vec![seen]);
         self.keep(report.clone());
         report
     }
@@ -270,15 +264,19 @@ impl Manager {
     }
 
     fn usage_view(&self) -> Value {
-        let view = self.usage.fresh_view(USAGE_TIME);
+        let view = self.usage.recent_view(USAGE_TIME);
         let mut view = serde_json::to_value(view).unwrap_or_default();
-        view["health"] = serde_json::to_value(self.report()).unwrap_or_default();
+        view["health"] = serde_json::to_value(&*self.reports()).unwrap_or_default();
         view
     }
 
     fn keep(&self, report: Report) {
         self.serving.reported(&report);
-        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        self.reports().insert(report.kind, report);
+    }
+
+    fn reports(&self) -> MutexGuard<'_, BTreeMap<Kind, Report>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn admin(&self, headers: &HeaderMap) -> Result<(), Answer> {
@@ -312,7 +310,7 @@ impl Answer {
 
 /// Looks at the server from inside.
 impl super::check::Site for Local<'_> {
-    fn present(&mut self) -> Result<std::collections::BTreeMap<String, Option<String>>, String> {
+    fn present(&mut self) -> Result<BTreeMap<String, Option<String>>, String> {
         let manager = self.0;
         let there = manager.manifest().models.iter().filter(|expected| {
             // What cannot be read is as good as absent; the pull then tells why it cannot be written.
@@ -349,13 +347,15 @@ pub(crate) fn check_each(
     stop: &Receiver<()>,
     mut tell: impl FnMut(&Report),
 ) {
-    let mut next = Instant::now();
+    let mut last = None::<Instant>;
     loop {
-        let wait = next.saturating_duration_since(Instant::now());
+        let wait = last.map_or(Duration::ZERO, |last| {
+            interval.saturating_sub(last.elapsed())
+        });
         if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
             return;
         }
         tell(&manager.check(deeds));
-        next = Instant::now() + interval;
+        last = Some(Instant::now());
     }
 }

@@ -194,13 +194,8 @@ impl Meters {
 
     /// Notes the report of a check.
     pub(super) fn reported(&self, report: &Report) {
-        // Reports come from outside: no label is made of what they say.
-        let kind = match report.kind.as_str() {
-            "ollama" => "ollama",
-            _ => "kepler",
-        };
         let kind = Checked {
-            kind: kind.to_owned(),
+            kind: report.kind.to_string(),
         };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));

@@ -148,7 +148,7 @@ fn a_server_without_its_model_gets_it_by_a_check_and_tells_so() {
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("admin token"), "{text}");
     let usage = server.get("/usage");
-    assert_eq!(usage["health"]["healthy"], false);
+    assert_eq!(usage["health"]["kepler"]["healthy"], false);
     let (code, text) = check(&["--admin-token", "secret"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("missing: p; pulled: p; inference: p/rapl-sysfs/AbsPower/BPFOnly/LinearRegressionTrainer_0: package"), "{text}");
@@ -160,10 +160,16 @@ fn a_server_without_its_model_gets_it_by_a_check_and_tells_so() {
     );
     let usage = server.get("/usage");
     assert_eq!(
-        (&usage["models"]["p"]["pulls"], &usage["health"]["healthy"]),
+        (
+            &usage["models"]["p"]["pulls"],
+            &usage["health"]["kepler"]["healthy"]
+        ),
         (&json!(1), &json!(true))
     );
-    assert_eq!(usage["health"]["replicas"][0]["pulled"], json!(["p"]));
+    assert_eq!(
+        usage["health"]["kepler"]["replicas"][0]["pulled"],
+        json!(["p"])
+    );
     let metrics = server.get("/metrics");
     assert!(
         metrics
@@ -271,7 +277,7 @@ fn a_server_checks_itself() {
     let server = published.serve(&["--check-interval", "1s", "--test-inference"]);
     let begun = Instant::now();
     let health = loop {
-        let health = server.get("/usage")["health"].clone();
+        let health = server.get("/usage")["health"]["kepler"].clone();
         if health["healthy"] == true {
             break health;
         }
@@ -342,6 +348,30 @@ fn use_is_counted_kept_and_forgotten_by_an_administrator_only() {
             .0,
         400
     );
+    // One report of each kind, and no more believed than its replicas show.
+    for (kind, replicas) in [
+        ("kepler", json!([])),
+        ("ollama", json!([{"address": "a", "reachable": true}])),
+    ] {
+        let report = json!({"kind": kind, "server": "s", "checked": "then", "healthy": true, "replicas": replicas});
+        let (status, body) = server.ask("POST", "/api/health/report", "", Some(&report));
+        assert_eq!(status, 200, "{body}");
+    }
+    let health = server.get("/usage")["health"].clone();
+    assert_eq!(health["kepler"]["healthy"], false, "{health}");
+    assert_eq!(health["ollama"]["healthy"], true, "{health}");
+}
+
+#[test]
+fn extreme_times_are_times_like_others() {
+    let published = Published::new(|_| Reply::ok(pipeline()));
+    let server = published.serve(&["--check-interval", "18446744073709551615s"]);
+    let begun = Instant::now();
+    while server.get("/usage")["health"]["kepler"].is_null() {
+        assert!(begun.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server.stop();
 }
 
 #[test]

@@ -10,13 +10,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use clap::ValueEnum;
 use kepler_service::shown;
 
 use super::admin::Admin;
 use super::client::{Client, Settings, Token};
 use super::manifest::Manifest;
-pub(crate) use report::{Report, Visit};
+pub(crate) use report::{Kind, Report, Visit};
 pub(crate) use visit::{Deeds, Site, Wanted, visit};
 
 /// What `check` is told.
@@ -62,21 +61,14 @@ pub(crate) struct Check {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// A kepler-model-server
-    Kepler,
-    /// An Ollama host
-    Ollama,
-}
-
 /// Checks, fetches, tries, reports. Exit code 0 where all is as expected in the end, 1 where it is not.
 pub(crate) fn run(check: &Check) -> Result<ExitCode, String> {
-    let report = check.report()?;
+    let client = Client::new(&check.settings())?;
+    let report = check.report(&client)?;
     say(&report, check.json)?;
     let mut healthy = report.healthy;
     if check.report_status
-        && let Err(error) = check.post(&report)
+        && let Err(error) = check.post(&client, &report)
     {
         complain(&format!("the report was not taken: {error}"));
         healthy = false;
@@ -89,7 +81,7 @@ pub(crate) fn run(check: &Check) -> Result<ExitCode, String> {
 }
 
 impl Check {
-    fn report(&self) -> Result<Report, String> {
+    fn report(&self, client: &Client) -> Result<Report, String> {
         let url = self.url()?;
         let admin = self.admin.text()?;
         let deeds = Deeds {
@@ -97,7 +89,7 @@ impl Check {
             infer: self.test_inference,
         };
         let mut visits = Vec::new();
-        let reachable = address::addresses(&url).and_then(|all| Ok((all, self.expected()?)));
+        let reachable = address::addresses(&url).and_then(|all| Ok((all, self.expected(client)?)));
         let (addresses, wanted) = match reachable {
             Ok(both) => both,
             Err(error) => {
@@ -124,11 +116,12 @@ impl Check {
                 deeds,
             ));
         }
-        let kind = match self.kind {
-            Kind::Kepler => "kepler",
-            Kind::Ollama => "ollama",
-        };
-        Ok(Report::new(kind, &shown(&url), SystemTime::now(), visits))
+        Ok(Report::new(
+            self.kind,
+            &shown(&url),
+            SystemTime::now(),
+            visits,
+        ))
     }
 
     fn visit(
@@ -177,7 +170,7 @@ impl Check {
     }
 
     /// What is expected; `None` where each replica is to be asked.
-    fn expected(&self) -> Result<Option<Vec<Wanted>>, String> {
+    fn expected(&self, client: &Client) -> Result<Option<Vec<Wanted>>, String> {
         if let Some(path) = &self.manifest {
             let manifest = Manifest::read(path)?;
             return Ok(Some(match self.kind {
@@ -191,18 +184,17 @@ impl Check {
                 }
             }));
         }
-        let client = Client::new(&self.settings())?;
         match (self.kind, self.manager_url()?) {
-            (Kind::Ollama, Some(manager)) => ollama::expected(&client, &manager).map(Some),
+            (Kind::Ollama, Some(manager)) => ollama::expected(client, &manager).map(Some),
             (Kind::Ollama, None) => {
                 Err("nobody tells what is expected: give --manager or --manifest".to_owned())
             }
-            (Kind::Kepler, Some(manager)) => kepler::expected(&client, &manager).map(Some),
+            (Kind::Kepler, Some(manager)) => kepler::expected(client, &manager).map(Some),
             (Kind::Kepler, None) => Ok(None),
         }
     }
 
-    fn post(&self, report: &Report) -> Result<(), String> {
+    fn post(&self, client: &Client, report: &Report) -> Result<(), String> {
         let manager = match self.manager_url()? {
             Some(manager) => manager,
             None if self.kind == Kind::Kepler => self.url()?,
@@ -210,7 +202,6 @@ impl Check {
         };
         let body = serde_json::to_value(report).map_err(|e| e.to_string())?;
         let url = format!("{manager}/api/health/report");
-        let client = Client::new(&self.settings())?;
         let answer = client.json("POST", &url, None, Some(&body))?;
         match answer.status {
             200..=299 => Ok(()),

@@ -3,20 +3,31 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// `kepler` or `ollama`.
-    pub(crate) kind: String,
+    pub(crate) kind: Kind,
     /// What was checked, as it is named.
     pub(crate) server: String,
     /// When, as RFC 3339.
     pub(crate) checked: String,
-    /// Whether every replica has all that is expected and does what was tried.
+    /// Whether every replica has all that is expected and does what was tried: worked out from the replicas, whatever a
+    /// report that is read says.
     pub(crate) healthy: bool,
     pub(crate) replicas: Vec<Visit>,
+}
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// A kepler-model-server
+    Kepler,
+    /// An Ollama host
+    Ollama,
 }
 
 /// What was found at one address.
@@ -42,12 +53,12 @@ pub(crate) struct Visit {
 
 impl Report {
     /// Of some visits, at a time of the clock.
-    pub(crate) fn new(kind: &str, server: &str, now: SystemTime, replicas: Vec<Visit>) -> Self {
+    pub(crate) fn new(kind: Kind, server: &str, now: SystemTime, replicas: Vec<Visit>) -> Self {
         Self {
-            kind: kind.to_owned(),
+            kind,
             server: server.to_owned(),
             checked: humantime::format_rfc3339_seconds(now).to_string(),
-            healthy: !replicas.is_empty() && replicas.iter().all(Visit::is_healthy),
+            healthy: are_healthy(&replicas),
             replicas,
         }
     }
@@ -60,7 +71,29 @@ impl Report {
         if text.len() > BYTES {
             return Err(format!("a report has at most {BYTES} bytes"));
         }
-        serde_json::from_slice(text).map_err(|e| format!("not a report of a check: {e}"))
+        let mut report: Self =
+            serde_json::from_slice(text).map_err(|e| format!("not a report of a check: {e}"))?;
+        report.healthy = are_healthy(&report.replicas);
+        Ok(report)
+    }
+}
+
+fn are_healthy(replicas: &[Visit]) -> bool {
+    !replicas.is_empty() && replicas.iter().all(Visit::is_healthy)
+}
+
+impl Kind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Kepler => "kepler",
+            Self::Ollama => "ollama",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -121,13 +154,27 @@ mod tests {
         assert!(!visit.is_healthy());
         visit.pulled = visit.missing.clone();
         assert!(visit.is_healthy());
-        let report = Report::new("kepler", "s", SystemTime::UNIX_EPOCH, vec![visit.clone()]);
+        let report = Report::new(
+            Kind::Kepler,
+            "s",
+            SystemTime::UNIX_EPOCH,
+            vec![visit.clone()],
+        );
         assert_eq!(report.checked, "1970-01-01T00:00:00Z");
         let text = serde_json::to_vec(&report).unwrap();
-        assert_eq!(Report::parse(&text), Ok(report));
+        assert_eq!(Report::parse(&text), Ok(report.clone()));
+        // Nobody is healthy by saying so.
+        let boast = Report {
+            replicas: vec![Visit::default()],
+            ..report
+        };
+        let text = serde_json::to_vec(&boast).unwrap();
+        assert!(boast.healthy && !Report::parse(&text).unwrap().healthy);
+        let other = String::from_utf8(text).unwrap().replace("kepler", "other");
+        assert!(Report::parse(other.as_bytes()).is_err());
         visit.errors.push("x".to_owned());
         assert!(!visit.is_healthy());
-        assert!(!Report::new("kepler", "s", SystemTime::UNIX_EPOCH, vec![]).healthy);
+        assert!(!Report::new(Kind::Kepler, "s", SystemTime::UNIX_EPOCH, vec![]).healthy);
         assert!(Report::parse(b"{}").is_err());
     }
 }

@@ -68,12 +68,14 @@ const choose = async (model, row) => {
 };
 
 const health = async () => {
-  const { health: report } = await get('usage');
-  if (!report) return;
-  const missing = report.replicas.flatMap((replica) => replica.missing.filter((name) => !replica.pulled.includes(name)));
-  const state = report.healthy ? 'healthy' : 'not healthy';
-  const rest = missing.length ? `; missing: ${missing.join(', ')}` : '';
-  byId('health').textContent = `${report.server} was ${state} at ${report.checked}${rest}`;
+  const { health: reports } = await get('usage');
+  byId('health').textContent = Object.values(reports).map(state).join('; ');
+};
+
+const state = ({ server, healthy, checked, replicas }) => {
+  const missing = replicas.flatMap((replica) => replica.missing.filter((name) => !replica.pulled.includes(name)));
+  const rest = missing.length ? ` (missing: ${missing.join(', ')})` : '';
+  return `${server} was ${healthy ? 'healthy' : 'not healthy'} at ${checked}${rest}`;
 };
 
 const make = (name, attributes, text) => {
