@@ -82,7 +82,8 @@ impl Managing {
             let Source::File(path) = source else {
                 let expected = Expected::at(place, None)?;
                 if fetcher.file_of(&expected.name).is_none()
-                    && let Err(error) = fetcher.fetch(&expected, &mut Progress::of(&expected.name))
+                    && let Err(error) =
+                        fetcher.fetch(&expected, &mut Progress::logged(&expected.name))
                 {
                     log::error(&format!("{error}; it is left out"));
                 }

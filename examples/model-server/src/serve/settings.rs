@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kepler_core::Host;
+use kepler_core::{ErrorKind, Host};
 use kepler_service::log;
 
 /// The port when none is set.
@@ -31,7 +31,11 @@ impl Settings {
     pub(super) fn read(folder: &Path) -> Result<Self, String> {
         let host = Host::default();
         Self::from(|key| {
-            let file = host.text(folder.join(key)).unwrap_or_default();
+            let file = match host.text(folder.join(key)) {
+                Ok(text) => text,
+                Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+                Err(error) => return Err(error.to_string()),
+            };
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the settings of the older server"
@@ -40,21 +44,21 @@ impl Settings {
                 "" => std::env::var(key).unwrap_or_default().trim().to_owned(),
                 text => text.to_owned(),
             };
-            (!value.is_empty()).then_some(value)
+            Ok((!value.is_empty()).then_some(value))
         })
     }
 
-    fn from(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let port = get("MODEL_SERVER_PORT").map(|text| {
+    fn from(get: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, String> {
+        let port = get("MODEL_SERVER_PORT")?.map(|text| {
             text.parse()
                 .map_err(|_| format!("MODEL_SERVER_PORT is {text:?}: expected a port"))
         });
-        if let Some(key) = get("ERROR_KEY").filter(|key| key != "mae") {
+        if let Some(key) = get("ERROR_KEY")?.filter(|key| key != "mae") {
             return Err(format!(
                 "ERROR_KEY is {key:?}: models are chosen by mae only"
             ));
         }
-        let pipelines = get("INITIAL_PIPELINE_URL").unwrap_or_default();
+        let pipelines = get("INITIAL_PIPELINE_URL")?.unwrap_or_default();
         let pipelines = pipelines
             .split(',')
             .map(str::trim)
@@ -62,8 +66,8 @@ impl Settings {
         Ok(Self {
             port: port.transpose()?,
             pipelines: pipelines.map(str::to_owned).collect(),
-            top_url: get("MODEL_TOPURL").filter(|url| url != TOP_URL),
-            path: get("MODEL_PATH").map(PathBuf::from),
+            top_url: get("MODEL_TOPURL")?.filter(|url| url != TOP_URL),
+            path: get("MODEL_PATH")?.map(PathBuf::from),
         })
     }
 
@@ -101,8 +105,19 @@ mod tests {
     fn from(items: &[(&str, &str)]) -> Result<Settings, String> {
         Settings::from(|key| {
             let found = items.iter().find(|(k, _)| *k == key);
-            found.map(|(_, value)| (*value).to_owned())
+            Ok(found.map(|(_, value)| (*value).to_owned()))
         })
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ERROR_KEY"), "mae\n").unwrap();
+        assert!(Settings::read(folder.path()).is_ok());
+        assert!(Settings::read(&folder.path().join("absent")).is_ok());
+        std::fs::create_dir(folder.path().join("MODEL_TOPURL")).unwrap();
+        let error = Settings::read(folder.path()).unwrap_err();
+        assert!(error.contains("MODEL_TOPURL"), "{error}");
     }
 
     #[test]

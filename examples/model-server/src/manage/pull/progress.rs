@@ -1,9 +1,10 @@
-//! How far a download is: a bar for a person at a terminal, plain lines for a log, nothing for a server.
+//! How far a download is: a bar for a person at a terminal, plain lines otherwise, and the log's lines in a server.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use kepler_service::log;
 
 /// Where it is told how far a download is.
 pub(crate) struct Progress {
@@ -13,7 +14,7 @@ pub(crate) struct Progress {
 }
 
 enum Kind {
-    Quiet,
+    Log(Instant),
     Lines(Instant),
     Bar(ProgressBar),
 }
@@ -22,12 +23,12 @@ enum Kind {
 const LINE: Duration = Duration::from_secs(5);
 
 impl Progress {
-    /// Tells nobody.
-    pub(crate) fn quiet() -> Self {
-        Self::new("", Kind::Quiet)
+    /// Tells the log.
+    pub(crate) fn logged(name: &str) -> Self {
+        Self::new(name, Kind::Log(Instant::now()))
     }
 
-    /// Tells a person if standard error is a terminal, a log otherwise.
+    /// Tells a person if standard error is a terminal, whoever reads it otherwise.
     pub(crate) fn of(name: &str) -> Self {
         let kind = if std::io::stderr().is_terminal() {
             Kind::Bar(ProgressBar::no_length().with_message(name.to_owned()))
@@ -49,7 +50,6 @@ impl Progress {
     pub(super) fn begin(&mut self, size: Option<u64>, at: u64) {
         self.size = size;
         match &self.kind {
-            Kind::Quiet => {}
             Kind::Bar(bar) => {
                 let form = match size {
                     Some(_) => "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta}",
@@ -64,17 +64,18 @@ impl Progress {
                 bar.set_position(at);
                 bar.reset_eta();
             }
-            Kind::Lines(_) if at > 0 => self.tell(&format!("going on after {at} bytes")),
-            Kind::Lines(_) => {}
+            Kind::Lines(_) | Kind::Log(_) if at > 0 => {
+                self.tell(&format!("going on after {at} bytes"));
+            }
+            Kind::Lines(_) | Kind::Log(_) => {}
         }
     }
 
     /// So many bytes are there.
     pub(super) fn at(&mut self, at: u64) {
         match &mut self.kind {
-            Kind::Quiet => {}
             Kind::Bar(bar) => bar.set_position(at),
-            Kind::Lines(last) if last.elapsed() >= LINE => {
+            Kind::Lines(last) | Kind::Log(last) if last.elapsed() >= LINE => {
                 *last = Instant::now();
                 match self.size {
                     Some(size) => {
@@ -84,7 +85,7 @@ impl Progress {
                     None => self.tell(&format!("{at} bytes")),
                 }
             }
-            Kind::Lines(_) => {}
+            Kind::Lines(_) | Kind::Log(_) => {}
         }
     }
 
@@ -92,7 +93,7 @@ impl Progress {
     #[expect(clippy::print_stderr, reason = "progress of a command")]
     pub(super) fn tell(&self, text: &str) {
         match &self.kind {
-            Kind::Quiet => {}
+            Kind::Log(_) => log::info(&format!("{}: {text}", self.name)),
             Kind::Bar(bar) => bar.println(format!("{}: {text}", self.name)),
             Kind::Lines(_) => eprintln!("{}: {text}", self.name),
         }
