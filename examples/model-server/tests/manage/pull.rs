@@ -1,5 +1,6 @@
 //! A good model is never replaced by less, whatever a server does.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -244,10 +245,8 @@ fn only_what_may_pass_is_tried_again() {
 #[test]
 fn an_address_that_nobody_listens_on_is_named() {
     let folder = with_good_model();
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // A port that no program of today listens on, and that nobody is given by chance.
+    let free = "127.0.0.1:1";
     let url = format!("http://me:secret@{free}/p.zip?sig=secret");
     let (code, text) = pull(folder.path(), &url, &["--force", "--tries", "2"]);
     assert_eq!(code, 1);
@@ -391,34 +390,27 @@ struct Moto {
 
 impl Moto {
     fn start() -> Option<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let mut command = Command::new("moto_server");
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        command.args(["-H", "127.0.0.1", "-p", "0"]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let Ok(mut child) = child else {
             crate::skip("moto_server is not installed", "pip install 'moto[server]'");
             return None;
         };
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if child.try_wait().unwrap().is_some() {
-                crate::skip("moto_server does not run", "pip install 'moto[server]'");
-                return None;
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(120),
-                "moto_server does not listen"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Some(Self {
-            url: format!("http://127.0.0.1:{port}"),
-            child,
-        })
+        // It takes a free port, and says which.
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said = lines.by_ref().map_while(Result::ok);
+        let url = said.filter_map(|line| {
+            let at = line.find("http://127.0.0.1:")?;
+            line[at..].split_whitespace().next().map(str::to_owned)
+        });
+        let Some(url) = { url }.next() else {
+            let _ = child.wait();
+            crate::skip("moto_server does not run", "pip install 'moto[server]'");
+            return None;
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Some(Self { url, child })
     }
 
     /// Puts an object, and gives its tag.

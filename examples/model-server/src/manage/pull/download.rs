@@ -42,12 +42,20 @@ struct Note {
     version: String,
 }
 
+/// Why a file was not filled.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) why: String,
+    /// Whether the disk or the quota is full.
+    pub(super) is_full: bool,
+}
+
 /// How a try ended, if not well.
 enum Ended {
     /// Another try can help, not before a time that the server may have named.
     Broken(String, Option<Duration>),
     /// It cannot.
-    Refused(String),
+    Refused(Failed),
 }
 
 /// A try that brought so many bytes does not count.
@@ -77,7 +85,7 @@ impl Download<'_> {
         url: impl Fn() -> Result<String, String>,
         file: &mut File,
         progress: &mut Progress,
-    ) -> Result<u64, String> {
+    ) -> Result<u64, Failed> {
         let mut resumed = None;
         let mut tries = 0;
         loop {
@@ -91,7 +99,7 @@ impl Download<'_> {
             let came_on = length(file)? >= before + WORTHWHILE;
             tries = if came_on { 0 } else { tries + 1 };
             if tries >= self.limits.tries {
-                return Err(format!("{why} (given up after {tries} tries)"));
+                return Err(format!("{why} (given up after {tries} tries)").into());
             }
             let pause = self.limits.pause * 2u32.saturating_pow(tries.saturating_sub(1).min(10));
             let pause = after.unwrap_or(pause).min(LONGEST_PAUSE);
@@ -107,7 +115,7 @@ impl Download<'_> {
         progress: &mut Progress,
         resumed: &mut Option<u64>,
     ) -> Result<(), Ended> {
-        let (at, version) = self.resume_at(file).map_err(Ended::Refused)?;
+        let (at, version) = self.resume_at(file)?;
         let range = format!("bytes={at}-");
         let mut headers = vec![(header::ACCEPT_ENCODING, "identity")];
         if at > 0 {
@@ -121,19 +129,19 @@ impl Download<'_> {
             .get(url, &headers)
             .map_err(|e| match e.temporary {
                 true => Ended::Broken(e.to_string(), None),
-                false => Ended::Refused(e.to_string()),
+                false => e.to_string().into(),
             })?;
         let (at, whole) = self.starts_at(&response, at)?;
         let size = whole.or_else(|| Some(at + response.body().content_length()?));
         if let Some(size) = size.filter(|size| *size > self.limits.bytes) {
-            return Err(Ended::Refused(self.too_large(size)));
+            return Err(self.too_large(size).into());
         }
         if size == Some(at) && at > 0 {
             return Ok(());
         }
         file.set_len(at)
             .and_then(|()| file.seek(SeekFrom::Start(at)))
-            .map_err(|e| Ended::Refused(self.cannot_write(&e)))?;
+            .map_err(|e| self.cannot_write(&e))?;
         if at == 0 {
             self.keep_note(&version_of(response.headers()));
         }
@@ -167,10 +175,10 @@ impl Download<'_> {
             }
             at += count as u64;
             if at > self.limits.bytes {
-                return Err(Ended::Refused(self.too_large(at)));
+                return Err(self.too_large(at).into());
             }
             file.write_all(&piece[..count])
-                .map_err(|e| Ended::Refused(self.cannot_write(&e)))?;
+                .map_err(|e| self.cannot_write(&e))?;
             progress.at(at);
         }
         match size.filter(|size| *size != at) {
@@ -219,7 +227,7 @@ impl Download<'_> {
                 let seconds = after.and_then(|v| v.to_str().ok()?.trim().parse().ok());
                 Err(Ended::Broken(told, seconds.map(Duration::from_secs)))
             }
-            _ => Err(Ended::Refused(told)),
+            _ => Err(told.into()),
         }
     }
 
@@ -239,8 +247,37 @@ impl Download<'_> {
         )
     }
 
-    fn cannot_write(&self, error: &io::Error) -> String {
-        format!("{}: cannot write it to disk: {error}", self.name)
+    fn cannot_write(&self, error: &io::Error) -> Ended {
+        let what = format!("{}: cannot write it to disk", self.name);
+        Ended::Refused(Failed::by(&what, error))
+    }
+}
+
+impl Failed {
+    /// By an error of the system's.
+    pub(super) fn by(what: &str, error: &io::Error) -> Self {
+        Self {
+            why: format!("{what}: {error}"),
+            is_full: matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            ),
+        }
+    }
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self {
+            why,
+            is_full: false,
+        }
+    }
+}
+
+impl From<String> for Ended {
+    fn from(why: String) -> Self {
+        Self::Refused(why.into())
     }
 }
 

@@ -1,14 +1,15 @@
 //! A model's file from where it is published to a folder of models, whole and checked or not at all.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use kepler_core::Host;
 use kepler_core::model::{ModelRegistry, PowerModel};
 use ring::digest::{Context, SHA256};
 
-use super::download::{Download, Limits};
+use super::download::{Download, Failed, Limits};
 use super::progress::Progress;
 #[cfg(feature = "s3")]
 use super::s3;
@@ -55,12 +56,12 @@ impl Fetcher {
         let done = self.fill(expected, &mut file, &note, progress);
         let resumed = match done {
             Ok(resumed) => resumed,
-            Err(error) => {
+            Err(failed) => {
                 // Half of a file on a full disk helps nobody.
-                if is_full(&error) {
+                if failed.is_full {
                     forget(&[&part, &note]);
                 }
-                return Err(error);
+                return Err(failed.why);
             }
         };
         match self.check(expected, &part, &mut file, resumed) {
@@ -87,7 +88,7 @@ impl Fetcher {
         file: &mut File,
         note: &Path,
         progress: &mut Progress,
-    ) -> Result<u64, String> {
+    ) -> Result<u64, Failed> {
         let name = expected.source.to_string();
         let download = Download {
             client: &self.client,
@@ -104,20 +105,21 @@ impl Fetcher {
                 download.run(|| signer.url(), file, progress)
             }
             #[cfg(not(feature = "s3"))]
-            Source::S3(_) => Err("built without the feature `s3`".to_owned()),
+            Source::S3(_) => Err("built without the feature `s3`".to_owned().into()),
             Source::File(path) => self.copy(path, file).map(|()| 0),
         }
     }
 
-    fn copy(&self, from: &Path, to: &mut File) -> Result<(), String> {
-        let fail = |e: io::Error| format!("cannot copy {}: {e}", from.display());
+    fn copy(&self, from: &Path, to: &mut File) -> Result<(), Failed> {
+        let fail = |e: io::Error| Failed::by(&format!("cannot copy {}", from.display()), &e);
         let source = Host::default().open(from).map_err(|e| e.to_string())?;
         let metadata = source.file().metadata().map_err(fail)?;
         if !metadata.is_file() {
             return Err(format!(
                 "{} is not a file; a folder of models is served in place by --models",
                 from.display()
-            ));
+            )
+            .into());
         }
         if metadata.len() > self.limits.bytes {
             return Err(format!(
@@ -125,7 +127,8 @@ impl Fetcher {
                 from.display(),
                 metadata.len(),
                 self.limits.bytes
-            ));
+            )
+            .into());
         }
         to.set_len(0).map_err(fail)?;
         to.seek(SeekFrom::Start(0)).map_err(fail)?;
@@ -224,17 +227,30 @@ pub(crate) fn sha256_of(file: &mut File) -> io::Result<(String, u64)> {
 /// Opens the unfinished file, for this call alone.
 fn open_alone(part: &Path, name: &str) -> Result<File, String> {
     let fail = |e: io::Error| format!("cannot write {}: {e}", part.display());
-    let options = || {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        options
-    };
-    let file = options().open(part).map_err(fail)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!("{name} is being fetched already")),
-        Err(TryLockError::Error(error)) => Err(fail(error)),
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.custom_flags(libc::O_NOFOLLOW);
+    loop {
+        let file = options.open(part).map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(format!("{name} is being fetched already"));
+            }
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
+        }
+        // Between the two another call may have put this very file in its place, where nobody may write it any more, or
+        // thrown it away.
+        if is_still(part, &file.metadata().map_err(fail)?) {
+            return Ok(file);
+        }
     }
+}
+
+/// Whether a file is the one that stands there by name.
+fn is_still(path: &Path, opened: &Metadata) -> bool {
+    let named = path.symlink_metadata();
+    named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()))
 }
 
 fn forget(paths: &[&Path]) {
@@ -244,7 +260,29 @@ fn forget(paths: &[&Path]) {
     }
 }
 
-/// Whether an error tells of a full disk or quota.
-fn is_full(error: &str) -> bool {
-    error.contains("os error 28") || error.contains("os error 122")
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_took_its_place_or_left_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, good) = (folder.path().join("part"), folder.path().join("good"));
+        let file = open_alone(&part, "p").unwrap();
+        let error = open_alone(&part, "p").unwrap_err();
+        assert!(error.contains("being fetched already"), "{error}");
+        let metadata = file.metadata().unwrap();
+        assert!(is_still(&part, &metadata));
+        fs::rename(&part, &good).unwrap();
+        assert!(!is_still(&part, &metadata));
+        // Another one of that name, while the first is still locked.
+        let other = open_alone(&part, "p").unwrap();
+        assert!(!is_still(&part, &metadata) && is_still(&part, &other.metadata().unwrap()));
+        // Nor what somebody points at from there.
+        forget(&[&part]);
+        symlink(&good, &part).unwrap();
+        assert!(open_alone(&part, "p").is_err());
+    }
 }
