@@ -15,7 +15,7 @@ use kepler_core::protocol::{
 };
 
 use super::meters::Use;
-use super::reply::{Form, json, json_text};
+use super::reply::{Form, json, json_text, tag_of, tagged};
 use super::site::Site;
 use super::{list, managed, page};
 use crate::manage::manager::Manager;
@@ -28,18 +28,18 @@ type Shared = State<Arc<Site>>;
 /// Every route of the server.
 pub(super) fn router(site: Arc<Site>, manager: &Arc<Manager>) -> Router {
     managed::routes(manager)
-        .route("/", reading(get(page::index)))
-        .route("/page.js", reading(get(page::script)))
-        .route("/page.css", reading(get(page::style)))
-        .route("/openapi.json", reading(get(page::openapi)))
+        .route("/", kept(get(page::index)))
+        .route("/page.js", kept(get(page::script)))
+        .route("/page.css", kept(get(page::style)))
+        .route("/openapi.json", kept(get(page::openapi)))
         .route("/model", writing(post(model)))
-        .route("/best-models", reading(get(best_models)))
-        .route("/models", reading(get(list::models)))
+        .route("/best-models", kept(get(best_models)))
+        .route("/models", kept(get(list::models)))
         .route(
             "/models/{pipeline}/{source}/{output_type}/{group}/{name}",
-            reading(get(list::model)),
+            kept(get(list::model)),
         )
-        .route("/node-types", reading(get(list::node_types)))
+        .route("/node-types", kept(get(list::node_types)))
         .route("/estimate", writing(post(estimate)))
         .route("/health", reading(get(healthy)))
         .route("/healthz", reading(get(healthy)))
@@ -51,6 +51,11 @@ pub(super) fn router(site: Arc<Site>, manager: &Arc<Manager>) -> Router {
         // The service bounds bodies, and says so in its own words.
         .layer(DefaultBodyLimit::disable())
         .with_state(site)
+}
+
+/// A route that is read, whose answers a client may keep and ask for again by their tags.
+fn kept(routes: MethodRouter<Arc<Site>>) -> MethodRouter<Arc<Site>> {
+    reading(routes.layer(middleware::from_fn(tagged)))
 }
 
 /// A route that is read.
@@ -166,13 +171,6 @@ fn zip(name: &str, bytes: Arc<[u8]>) -> Response {
         (header::ETAG, tag),
     ];
     (headers, Bytes::from_owner(bytes)).into_response()
-}
-
-/// FNV-1a: the same bytes have the same tag, whenever and wherever they are served.
-fn tag_of(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 async fn best_models(

@@ -257,3 +257,35 @@ fn a_place_without_models_is_told_before_anything_is_served() {
         "{text}"
     );
 }
+
+#[test]
+fn what_a_client_has_is_not_sent_again() {
+    let server = Server::start(&[]);
+    for path in [
+        "/",
+        "/page.js",
+        "/openapi.json",
+        "/models",
+        "/best-models?energy-source=acpi",
+    ] {
+        let first = server.get(path);
+        let tag = first.header("etag").to_owned();
+        assert!(tag.len() > 2 && tag.starts_with('"'), "{path}: {tag}");
+        for known in [&*tag, &format!("\"other\", W/{tag}"), "*"] {
+            let header = format!("If-None-Match: {known}\r\n");
+            let again = server.ask("GET", path, &header, b"");
+            assert_eq!(
+                (again.status, again.body.len()),
+                (304, 0),
+                "{path}: {known}"
+            );
+            assert_eq!(again.header("etag"), tag);
+        }
+        let other = server.ask("GET", path, "If-None-Match: \"other\"\r\n", b"");
+        assert_eq!((other.status, other.body), (200, first.body));
+        let head = server.ask("HEAD", path, "", b"");
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+    }
+    let wrong = server.ask("GET", "/models?limit=x", "If-None-Match: *\r\n", b"");
+    assert_eq!(wrong.status, 400);
+}
