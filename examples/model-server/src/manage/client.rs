@@ -263,14 +263,17 @@ impl Resolver for Pinned {
     }
 }
 
-/// TLS for what is not HTTP, with the system's authorities.
+/// TLS for what is not HTTP, with the authorities of a PEM file or of the system.
 ///
 /// # Errors
-/// That the cryptography cannot be set up.
+/// What is wrong with the file, or that the cryptography cannot be set up.
 #[cfg(feature = "postgres")]
-pub(crate) fn tls() -> Result<Arc<rustls::ClientConfig>, String> {
+pub(crate) fn tls(certificates: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(system_authorities().iter().cloned());
+    match certificates {
+        Some(path) => roots.add_parsable_certificates(authorities_of(path)?),
+        None => roots.add_parsable_certificates(system_authorities().iter().cloned()),
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -79,19 +79,17 @@ impl ApiServer {
         } else {
             host
         };
-        let account = Path::new(ACCOUNT);
-        Ok(Self {
-            certificates: Some(account.join("ca.crt")),
-            ..Self::plain(&format!("https://{host}:{port}"), account)
-        })
+        let url = format!("https://{host}:{port}");
+        Ok(Self::at(url, Path::new(ACCOUNT)))
     }
 
-    /// A server that needs no authority of its own, with the folder that has the account's token.
-    pub(super) fn plain(url: &str, account: &Path) -> Self {
+    /// A server, and the folder that has a service account's token and the cluster's authority.
+    pub(super) fn at(url: String, account: &Path) -> Self {
+        let certificates = url.starts_with("https://").then(|| account.join("ca.crt"));
         Self {
-            url: url.to_owned(),
+            url,
             token: account.join("token"),
-            certificates: None,
+            certificates,
         }
     }
 }

@@ -115,6 +115,41 @@ pub(super) fn add_all<'a>(
     }
 }
 
+/// What every store takes as a model's name.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control)
+}
+
+/// Whether every store can keep figures under a name.
+///
+/// # Errors
+/// Why not.
+pub(super) fn storable((name, figures): (&String, &Figures)) -> Result<(), String> {
+    if !is_name(name) {
+        let shown: String = name.chars().take(64).collect();
+        return Err(format!(
+            "a model's name is {shown:?}: expected 1 to {NAME_BYTES} bytes, none of them a control character"
+        ));
+    }
+    let counts = [
+        ("pulls", figures.pulls),
+        ("requests", figures.requests),
+        ("inferences", figures.inferences),
+        ("errors", figures.errors),
+    ];
+    match counts.into_iter().find(|(_, count)| *count > MOST) {
+        Some((what, count)) => Err(format!(
+            "{what} of {name:?} is {count}: expected at most {MOST}"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The longest name.
+const NAME_BYTES: usize = 512;
+/// The largest count that all stores keep: a database's are signed.
+const MOST: u64 = i64::MAX.unsigned_abs();
+
 /// Whole seconds since 1970, as the stores keep times.
 pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
@@ -162,6 +197,26 @@ mod tests {
         let text = r#"{"pulls":1,"requests":2,"inferences":2,"errors":1,"last_used":"1970-01-01T12:00:00Z"}"#;
         assert_eq!(serde_json::to_string(&figures).unwrap(), text);
         assert_eq!(serde_json::from_str::<Figures>(text).unwrap(), figures);
+    }
+
+    #[test]
+    fn what_a_store_could_never_take_is_refused() {
+        let counts = |requests| Figures {
+            requests,
+            ..Figures::default()
+        };
+        let storable = |name: &str, requests| storable((&name.to_owned(), &counts(requests)));
+        assert_eq!(storable(&"n".repeat(512), MOST), Ok(()));
+        for (name, requests, says) in [
+            ("", 1, "1 to 512 bytes"),
+            ("a\0b", 1, "\"a\\0b\""),
+            ("a\nb", 1, "control character"),
+            (&*"n".repeat(513), 1, "1 to 512 bytes"),
+            ("m", MOST + 1, "requests of \"m\" is 9223372036854775808"),
+        ] {
+            let error = storable(name, requests).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

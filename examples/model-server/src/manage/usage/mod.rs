@@ -35,6 +35,8 @@ pub(crate) struct Usage {
     state: Arc<Mutex<State>>,
     place: Place,
     shared: bool,
+    /// When a view last asked the store.
+    asked: Mutex<Option<Instant>>,
     writer: Mutex<Option<(SyncSender<Order>, JoinHandle<()>)>>,
 }
 
@@ -72,9 +74,8 @@ pub(crate) struct View {
     pub(crate) models: Totals,
 }
 
-/// How many models may have figures, and how long a name may be.
+/// How many models may have figures.
 const MODELS: usize = 100_000;
-const NAME_BYTES: usize = 512;
 
 impl Usage {
     /// Opens a store and starts the thread that writes it.
@@ -118,6 +119,7 @@ impl Usage {
             state,
             place,
             shared,
+            asked: Mutex::default(),
             writer: Mutex::new(writer),
         })
     }
@@ -133,7 +135,7 @@ impl Usage {
             .counters
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if write.len() >= MODELS || name.len() > NAME_BYTES {
+        if write.len() >= MODELS || !figures::is_name(name) {
             // Counted for nobody: what cannot be shown must not grow without end either.
             return Arc::default();
         }
@@ -154,6 +156,19 @@ impl Usage {
             failing: state.failing.clone(),
             models,
         }
+    }
+
+    /// The same, with what others wrote to the store until a second ago. Waits at most `patience` for it. Blocks.
+    pub(crate) fn recent_view(&self, patience: Duration) -> View {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        // However many ask, the store is asked once a second.
+        if asked.is_none_or(|asked| asked.elapsed() >= RECENT) {
+            *asked = Some(Instant::now());
+            drop(asked);
+            return self.fresh_view(patience);
+        }
+        drop(asked);
+        self.view()
     }
 
     /// The same, after the store was asked what others wrote there. Waits at most `patience` for it. Blocks.
@@ -189,11 +204,10 @@ impl Usage {
         let exported: Exported =
             serde_json::from_slice(text).map_err(|e| format!("not what /usage shows: {e}"))?;
         let models = exported.models;
-        if models.len() > MODELS || models.keys().any(|name| name.len() > NAME_BYTES) {
-            return Err(format!(
-                "more than {MODELS} models, or a name of more than {NAME_BYTES} bytes"
-            ));
+        if models.len() > MODELS {
+            return Err(format!("more than {MODELS} models"));
         }
+        models.iter().try_for_each(figures::storable)?;
         // Where nothing is kept, they wait for ever, and are shown.
         figures::add_all(&mut lock(&self.state).imported, &models);
         let _ = self.order(Order::Sync, PATIENCE);
@@ -237,6 +251,8 @@ impl Usage {
 
 /// How long the last write may take, before a program ends.
 const LAST_WRITE: Duration = Duration::from_secs(5);
+/// How old a view may be that a request gets.
+const RECENT: Duration = Duration::from_secs(1);
 /// How long a reset or an import may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -1,7 +1,11 @@
 //! Figures of several servers in one PostgreSQL database, added up there.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use postgres::config::Config;
 use postgres::{Client, Row, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -13,6 +17,8 @@ use crate::manage::client;
 /// A database that is connected to when it is needed.
 pub(super) struct Postgres {
     config: Config,
+    /// The authorities to trust instead of those of the system; read at each connection.
+    roots: Option<PathBuf>,
     client: Option<Client>,
 }
 
@@ -41,15 +47,16 @@ const CLAIM: &str = "
     INSERT INTO kepler_model_usage_writers AS w (writer, batch, seen) VALUES ($1, $2, now())
     ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, seen = excluded.seen
     WHERE w.batch < excluded.batch";
-/// In one order of models for all servers, so that no two wait for each other.
+/// In one order of models for all servers, so that no two wait for each other. Sums stay at the largest number that there is:
+/// one that overflowed would fail for ever.
 const ADD: &str = "
     INSERT INTO kepler_model_usage AS u (model, pulls, requests, inferences, errors, last_used)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) ORDER BY 1
     ON CONFLICT (model) DO UPDATE SET
-        pulls = u.pulls + excluded.pulls,
-        requests = u.requests + excluded.requests,
-        inferences = u.inferences + excluded.inferences,
-        errors = u.errors + excluded.errors,
+        pulls = least(u.pulls, 9223372036854775807 - excluded.pulls) + excluded.pulls,
+        requests = least(u.requests, 9223372036854775807 - excluded.requests) + excluded.requests,
+        inferences = least(u.inferences, 9223372036854775807 - excluded.inferences) + excluded.inferences,
+        errors = least(u.errors, 9223372036854775807 - excluded.errors) + excluded.errors,
         last_used = greatest(u.last_used, excluded.last_used)";
 const READ: &str =
     "SELECT model, pulls, requests, inferences, errors, last_used FROM kepler_model_usage";
@@ -60,6 +67,8 @@ impl Postgres {
     /// # Errors
     /// What is wrong with the URL.
     pub(super) fn new(url: &str) -> Result<Self, String> {
+        let (url, roots) = without_roots(url);
+        client::tls(roots.as_deref())?;
         let mut config: Config = url
             .parse()
             .map_err(|e| format!("the URL of the usage store: {e}"))?;
@@ -69,6 +78,7 @@ impl Postgres {
         config.connect_timeout(SILENCE).tcp_user_timeout(SILENCE);
         Ok(Self {
             config,
+            roots,
             client: None,
         })
     }
@@ -95,7 +105,7 @@ impl Postgres {
     }
 
     fn connect(&self) -> Result<Client, String> {
-        let tls = MakeRustlsConnect::new((*client::tls()?).clone());
+        let tls = MakeRustlsConnect::new((*client::tls(self.roots.as_deref())?).clone());
         let mut client = self.config.connect(tls).map_err(|e| explain(&e))?;
         let silence = format!("SET statement_timeout = {}", SILENCE.as_millis());
         client.batch_execute(&silence).map_err(|e| explain(&e))?;
@@ -171,10 +181,71 @@ fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// Takes `sslrootcert` out of a URL, which the driver does not know, and what asks for the server to be verified: that is done in any
+/// case.
+fn without_roots(url: &str) -> (String, Option<PathBuf>) {
+    // A password may have a question mark.
+    let from = url.find('@').unwrap_or(0);
+    let Some(at) = url[from..].find('?').map(|at| from + at) else {
+        return (url.to_owned(), None);
+    };
+    let mut roots = None;
+    let items = url[at + 1..].split('&').filter_map(|item| {
+        let (name, value) = item.split_once('=').unwrap_or((item, ""));
+        match (name, value) {
+            ("sslrootcert", "system") => None,
+            ("sslrootcert", path) => {
+                let path = percent_decode_str(path).collect::<Vec<u8>>();
+                roots = Some(PathBuf::from(OsString::from_vec(path)));
+                None
+            }
+            ("sslmode", "verify-ca" | "verify-full") => Some("sslmode=require"),
+            _ => Some(item),
+        }
+    });
+    let items: Vec<&str> = items.collect();
+    (format!("{}?{}", &url[..at], items.join("&")), roots)
+}
+
 /// The driver's message names the step, its source the reason.
 fn explain(error: &postgres::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authorities_are_taken_out_of_a_url() {
+        let path = |path: &str| Some(PathBuf::from(path));
+        for (url, without, roots) in [
+            ("postgres://h/d", "postgres://h/d", None),
+            (
+                "postgres://u:p?w@h/d?sslmode=prefer",
+                "postgres://u:p?w@h/d?sslmode=prefer",
+                None,
+            ),
+            (
+                "postgres://h/d?sslrootcert=/a%20b.pem",
+                "postgres://h/d?",
+                path("/a b.pem"),
+            ),
+            (
+                "postgres://u@h/d?sslmode=verify-full&sslrootcert=/c.pem&user=x",
+                "postgres://u@h/d?sslmode=require&user=x",
+                path("/c.pem"),
+            ),
+            (
+                "postgres://h/d?sslrootcert=system&a=b",
+                "postgres://h/d?a=b",
+                None,
+            ),
+        ] {
+            assert_eq!(without_roots(url), (without.to_owned(), roots), "{url}");
+        }
     }
 }

@@ -1,11 +1,15 @@
 //! Several servers that share a store, tested with the real one where there is one.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::configmap::{ApiServer, ConfigMap};
@@ -50,13 +54,14 @@ fn shows(usage: &Usage, requests: u64) {
     }
 }
 
-/// Debian's PostgreSQL on a loopback port, as the user whom it needs to be run by.
+/// Debian's PostgreSQL, as the user whom it needs to be run by, on a socket in a folder of its own.
 #[cfg(feature = "postgres")]
 struct Server {
     folder: tempfile::TempDir,
     programs: PathBuf,
-    port: u16,
     child: Option<Child>,
+    /// A loopback port, where it listens on one by TLS.
+    port: Option<u16>,
 }
 
 #[cfg(feature = "postgres")]
@@ -69,55 +74,86 @@ impl Server {
             skip("PostgreSQL is not installed: apt-get install postgresql");
             return None;
         };
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let server = Self {
             folder: tempfile::tempdir().unwrap(),
             programs,
-            port,
             child: None,
+            port: None,
         };
         let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(server.folder.path(), all).unwrap();
         let mut init = server.program("initdb");
         init.args(["--auth=trust", "--username=kepler", "--no-sync", "-D"])
             .arg(server.data());
-        let done = init.output().unwrap();
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+        succeeds(&mut init);
         Some(server)
     }
 
     fn start(&mut self) {
+        self.start_with(&["-h", ""]);
+    }
+
+    /// By TLS too, with a certificate for this host. A port that somebody else was faster to take is left to them.
+    fn start_tls(&mut self, certificate: &Path, key: &Path) {
+        let files = [("certificate", certificate), ("key", key)];
+        let [certificate, key] = files.map(|(name, from)| {
+            // The server wants a key that nobody else may read, and be its owner.
+            let path = self.folder.path().join(name);
+            let mut copy = self.program("sh");
+            copy.args(["-c", "umask 077; cat > \"$0\""]).arg(&path);
+            let bytes = kepler_core::Host::default().open(from).unwrap();
+            let from = bytes.file().try_clone().unwrap();
+            succeeds(copy.stdin(from));
+            path.to_str().unwrap().to_owned()
+        });
+        let files = [
+            format!("ssl_cert_file={certificate}"),
+            format!("ssl_key_file={key}"),
+        ];
+        while self.child.is_none() {
+            let port = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
+            let settings = [
+                "-h",
+                "127.0.0.1",
+                "-c",
+                "ssl=on",
+                "-c",
+                &*files[0],
+                "-c",
+                &*files[1],
+            ];
+            self.port = Some(port);
+            self.start_with(&settings);
+        }
+    }
+
+    /// Starts it, unless it ends by itself at once.
+    fn start_with(&mut self, settings: &[&str]) {
         let mut command = self.program("postgres");
-        command.arg("-D").arg(self.data()).args([
-            "-p",
-            &self.port.to_string(),
-            "-h",
-            "127.0.0.1",
-            "-k",
-            "",
-            "-F",
-        ]);
-        self.child = Some(
-            command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap(),
-        );
+        command.arg("-F").arg("-D").arg(self.data());
+        command.arg("-k").arg(self.folder.path()).args(settings);
+        if let Some(port) = self.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let begun = Instant::now();
         let url = format!("{}&connect_timeout=5", self.url());
         while postgres::Client::connect(&url, postgres::NoTls).is_err() {
+            if self.port.is_some() && child.try_wait().unwrap().is_some() {
+                return;
+            }
             assert!(begun.elapsed() < LONG, "PostgreSQL does not listen");
             std::thread::sleep(Duration::from_millis(50));
         }
+        self.child = Some(child);
     }
 
     /// Ends it at once, with all of its connections.
@@ -132,10 +168,9 @@ impl Server {
     }
 
     fn url(&self) -> String {
-        format!(
-            "postgres://kepler@127.0.0.1:{}/postgres?sslmode=disable",
-            self.port
-        )
+        let folder = self.folder.path().to_str().unwrap().replace('/', "%2F");
+        let port = self.port.unwrap_or(5432);
+        format!("postgres://kepler@{folder}:{port}/postgres?sslmode=disable")
     }
 
     fn data(&self) -> PathBuf {
@@ -144,7 +179,10 @@ impl Server {
 
     /// The server refuses to be root.
     fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(name);
+        let program = match self.programs.join(name) {
+            program if program.exists() => program,
+            _ => name.into(),
+        };
         let id = Command::new("id").arg("-u").output().unwrap();
         let is_root = id.stdout == b"0\n";
         let mut command = if is_root {
@@ -160,11 +198,109 @@ impl Server {
     }
 }
 
+fn succeeds(command: &mut Command) {
+    let done = command.output().unwrap();
+    assert!(
+        done.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
 #[cfg(feature = "postgres")]
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// An authority, and what it signed for a host: made by `openssl`, as a person would.
+struct Certificates(tempfile::TempDir);
+
+impl Certificates {
+    fn new(host: &str) -> Self {
+        let made = Self(tempfile::tempdir().unwrap());
+        let key = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ];
+        let request = |name: &str| {
+            let mut openssl = Command::new("openssl");
+            openssl
+                .current_dir(made.0.path())
+                .args(["req", "-x509"])
+                .args(key);
+            openssl.args(["-subj", &format!("/CN={name}")]);
+            openssl.args([
+                "-keyout",
+                &format!("{name}.key"),
+                "-out",
+                &format!("{name}.pem"),
+            ]);
+            openssl
+        };
+        succeeds(&mut request("authority"));
+        let mut host_certificate = request("server");
+        host_certificate.args(["-CA", "authority.pem", "-CAkey", "authority.key"]);
+        host_certificate.args(["-addext", &format!("subjectAltName={host}")]);
+        host_certificate.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        succeeds(&mut host_certificate);
+        made
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_database_is_reached_by_tls_with_an_authority_of_its_own() {
+    let Some(mut server) = Server::new() else {
+        return;
+    };
+    let (certificates, others) = (
+        Certificates::new("IP:127.0.0.1"),
+        Certificates::new("DNS:elsewhere"),
+    );
+    server.start_tls(
+        &certificates.path("server.pem"),
+        &certificates.path("server.key"),
+    );
+    let port = server.port.unwrap();
+    let usage = |host: &str, roots: &Path| {
+        let roots = roots.display();
+        let url =
+            format!("postgres://kepler@{host}:{port}/postgres?sslmode=require&sslrootcert={roots}");
+        Usage::open(url.parse().unwrap())
+    };
+    let good = usage("127.0.0.1", &certificates.path("authority.pem")).unwrap();
+    use_models(&good, 30, Duration::ZERO);
+    shows(&good, 30);
+    // Encrypted indeed, by what the server says.
+    let mut client = postgres::Client::connect(&server.url(), postgres::NoTls).unwrap();
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) \
+        WHERE s.ssl AND a.application_name = 'kepler-model-server'";
+    let count: i64 = client.query_one(encrypted, &[]).unwrap().get(0);
+    assert_eq!(count, 1);
+    // A server that the authority did not sign for, or another authority: nothing is sent.
+    for (host, roots) in [
+        ("127.0.0.1", others.path("authority.pem")),
+        ("localhost", certificates.path("authority.pem")),
+    ] {
+        let stranger = usage(host, &roots).unwrap();
+        use_models(&stranger, 30, Duration::ZERO);
+        let failing = stranger.fresh_view(PATIENCE).failing.unwrap();
+        assert!(failing.contains("certificate"), "{failing}");
+    }
+    let absent = usage("127.0.0.1", Path::new("/nonexistent.pem"));
+    assert!(absent.err().unwrap().contains("/nonexistent.pem"));
+    shows(&good, 30);
 }
 
 #[cfg(feature = "postgres")]
@@ -205,6 +341,14 @@ fn three_servers_and_a_database_that_goes_away_add_up_exactly() {
     [&second, &third, &fourth]
         .into_iter()
         .for_each(|replica| shows(replica, 1860));
+    // A sum that a database cannot hold stays at the largest number, and nothing waits behind it.
+    let most = json!({"models": {"d": {"errors": i64::MAX}}}).to_string();
+    for _ in 0..2 {
+        fourth.import(most.as_bytes()).unwrap();
+    }
+    let view = fourth.fresh_view(PATIENCE);
+    let errors = view.models["d"].errors;
+    assert_eq!((errors, view.failing), (i64::MAX.unsigned_abs(), None));
     fourth.reset().unwrap();
     assert!(second.fresh_view(PATIENCE).models.is_empty());
 }
@@ -223,27 +367,67 @@ struct Kept {
     version: u64,
     conflicts: u64,
     calls: u64,
+    token: String,
 }
 
 impl Cluster {
     fn start() -> Self {
+        Self::serve("http", answer)
+    }
+
+    /// By TLS, with the certificate of a cluster's own authority.
+    fn start_tls(certificates: &Certificates) -> Self {
+        let chain = CertificateDer::pem_file_iter(certificates.path("server.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(certificates.path("server.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.map(Result::unwrap).collect(), key);
+        let config = Arc::new(config.unwrap());
+        let cluster = Self::serve("https", move |stream, kept| {
+            let tls = ServerConnection::new(config.clone()).unwrap();
+            answer(StreamOwned::new(tls, stream), kept);
+        });
+        cluster.trust(certificates);
+        cluster
+    }
+
+    fn serve(
+        scheme: &str,
+        answer: impl Fn(TcpStream, &Mutex<Kept>) + Send + Sync + 'static,
+    ) -> Self {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", server.local_addr().unwrap());
+        let url = format!("{scheme}://{}", server.local_addr().unwrap());
         let kept: Arc<Mutex<Kept>> = Arc::default();
-        let shared = kept.clone();
+        let (shared, answer) = (kept.clone(), Arc::new(answer));
         std::thread::spawn(move || {
             for stream in server.incoming().flatten() {
-                let shared = shared.clone();
+                let (shared, answer) = (shared.clone(), answer.clone());
                 std::thread::spawn(move || answer(stream, &shared));
             }
         });
         let account = tempfile::tempdir().unwrap();
-        std::fs::write(account.path().join("token"), "a-token\n").unwrap();
-        Self { url, kept, account }
+        let cluster = Self { url, kept, account };
+        cluster.renew("a-token");
+        cluster
+    }
+
+    /// The token that is let in from now on, and that the account has.
+    fn renew(&self, token: &str) {
+        self.kept.lock().unwrap().token = token.to_owned();
+        std::fs::write(self.account.path().join("token"), format!("{token}\n")).unwrap();
+    }
+
+    /// The authority that pods of the cluster are told.
+    fn trust(&self, certificates: &Certificates) {
+        let authority = crate::manage::client::text_file(&certificates.path("authority.pem"));
+        std::fs::write(self.account.path().join("ca.crt"), authority.unwrap()).unwrap();
     }
 
     fn usage(&self) -> Usage {
-        let server = ApiServer::plain(&self.url, self.account.path());
+        let server = ApiServer::at(self.url.clone(), self.account.path());
         let store = ConfigMap::new(server, "kepler", "model-usage-stats");
         Usage::with(Place::Memory, Some(Box::new(store))).unwrap()
     }
@@ -255,11 +439,13 @@ impl Cluster {
     }
 }
 
-fn answer(mut stream: std::net::TcpStream, kept: &Mutex<Kept>) {
-    use std::io::{BufRead, BufReader, Read, Write};
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let (mut line, mut length, mut token) = (String::new(), 0, false);
-    let _ = reader.read_line(&mut line);
+fn answer(stream: impl Read + Write, kept: &Mutex<Kept>) {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut length, mut token) = (String::new(), 0, String::new());
+    // Who does not trust this server says nothing.
+    if reader.read_line(&mut line).unwrap_or(0) == 0 {
+        return;
+    }
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header).is_err() || header.trim().is_empty() {
@@ -269,7 +455,9 @@ fn answer(mut stream: std::net::TcpStream, kept: &Mutex<Kept>) {
         length = header
             .strip_prefix("content-length:")
             .map_or(length, |l| l.trim().parse().unwrap());
-        token |= header == "authorization: bearer a-token";
+        if let Some(given) = header.strip_prefix("authorization: bearer ") {
+            token = given.to_owned();
+        }
     }
     let mut body = vec![0; length];
     if reader.read_exact(&mut body).is_err() {
@@ -281,7 +469,7 @@ fn answer(mut stream: std::net::TcpStream, kept: &Mutex<Kept>) {
     let mut kept = kept.lock().unwrap();
     kept.calls += 1;
     let (status, reply) = match (line.split(' ').next().unwrap_or_default(), &kept.map) {
-        _ if !token => (401, json!({})),
+        _ if token != kept.token => (401, json!({})),
         ("GET", Some(map)) if path == format!("{folder}/model-usage-stats") => (200, map.clone()),
         ("GET", None) => (404, json!({})),
         ("POST", Some(_)) => (409, json!({})),
@@ -310,7 +498,9 @@ fn answer(mut stream: std::net::TcpStream, kept: &Mutex<Kept>) {
         "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         text.len()
     );
+    let mut stream = reader.into_inner();
     let _ = stream.write_all((head + &text).as_bytes());
+    let _ = stream.flush();
 }
 
 #[test]
@@ -342,6 +532,28 @@ fn three_servers_that_write_a_configmap_at_once_add_up_exactly() {
     shows(&second, 210);
     second.reset().unwrap();
     assert_eq!(cluster.data()["models"], json!({}));
+}
+
+#[test]
+fn a_cluster_is_spoken_to_by_tls_with_its_own_authority_and_a_token_that_changes() {
+    let certificates = Certificates::new("IP:127.0.0.1");
+    let cluster = Cluster::start_tls(&certificates);
+    let usage = cluster.usage();
+    use_models(&usage, 30, Duration::ZERO);
+    shows(&usage, 30);
+    cluster.renew("the-next-token");
+    use_models(&usage, 30, Duration::ZERO);
+    shows(&usage, 60);
+    assert_eq!(cluster.data()["models"]["a"]["requests"], 20);
+    // Who does not know the authority sends neither figures nor token.
+    drop(usage);
+    let calls = cluster.kept.lock().unwrap().calls;
+    cluster.trust(&Certificates::new("IP:127.0.0.1"));
+    let stranger = cluster.usage();
+    use_models(&stranger, 3, Duration::ZERO);
+    let failing = stranger.fresh_view(PATIENCE).failing.unwrap();
+    assert!(failing.contains("certificate"), "{failing}");
+    assert_eq!(cluster.kept.lock().unwrap().calls, calls);
 }
 
 #[test]

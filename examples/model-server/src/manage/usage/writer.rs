@@ -252,6 +252,8 @@ mod tests {
             .count(Event::Request, SystemTime::UNIX_EPOCH);
         assert_eq!(usage.view().models["m"].requests, 5);
         assert!(usage.import(b"{}").is_err());
+        let error = usage.import(br#"{"models":{"a\u0000b":{"requests":4}}}"#);
+        assert!(error.unwrap_err().contains("control character"));
         assert!(usage.import(br#"{"models":{"m":{"request":4}}}"#).is_err());
         drop(usage);
         assert_eq!(store.0.lock().unwrap().0["m"].requests, 5);
