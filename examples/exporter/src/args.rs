@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, CommandFactory, Parser};
 use kepler_core::Joules;
-use kepler_core::metrics::{Group, Level, Selection};
+use kepler_core::metrics::{Exposition, Group, Level, Selection};
 use kepler_core::monitor::MonitorBuilder;
 use kepler_service::log::LogArgs;
 use kepler_service::{WebArgs, duration};
@@ -64,7 +64,12 @@ pub(crate) struct Args {
     )]
     families: Vec<Group>,
     /// Value of the labels node_name and instance; the host name by default
-    #[arg(long = "node-name", alias = "kube.node-name", value_name = "NAME")]
+    #[arg(
+        long = "node-name",
+        alias = "kube.node-name",
+        value_name = "NAME",
+        global = true
+    )]
     pub(crate) node_name: Option<String>,
     /// Workloads of each level with series of their own, the largest first; the others together
     #[arg(long = "metrics.top", value_name = "N")]
@@ -103,6 +108,16 @@ impl Args {
             DEFAULT_INTERVAL
         } else {
             self.interval
+        }
+    }
+
+    /// The name of this machine.
+    pub(crate) fn machine_name(&self) -> String {
+        match &self.node_name {
+            Some(name) => name.clone(),
+            None => Exposition::new(&self.selection(), self.machine.host())
+                .node_name()
+                .to_owned(),
         }
     }
 

@@ -10,18 +10,20 @@ use crate::duration::interval;
 
 /// Arguments about Kubernetes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
 pub(crate) struct KubeArgs {
     /// Learn the names of pods and containers from Kubernetes
-    #[arg(long = "kube.enable")]
+    #[arg(long = "kube.enable", global = true)]
     kube: bool,
     /// Credentials for Kubernetes; those of the pod that this is by default
-    #[arg(long = "kube.config", value_name = "FILE")]
+    #[arg(long = "kube.config", value_name = "FILE", global = true)]
     kube_config: Option<PathBuf>,
     /// Whom to ask for pods
     #[arg(
         long = "kube.pod-informer.mode",
         value_name = "SERVER",
-        default_value = "kubelet"
+        default_value = "kubelet",
+        global = true
     )]
     pod_mode: Mode,
     /// Time between two questions to the kubelet
@@ -29,17 +31,18 @@ pub(crate) struct KubeArgs {
         long = "kube.pod-informer.poll-interval",
         value_name = "DURATION",
         default_value = "15s",
-        value_parser = interval
+        value_parser = interval,
+        global = true
     )]
     poll_interval: Duration,
     /// Where the kubelet listens, such as https://10.0.0.1:10250; the API server is asked for it by default
-    #[arg(long = "kube.kubelet-url", value_name = "URL")]
+    #[arg(long = "kube.kubelet-url", value_name = "URL", global = true)]
     kubelet: Option<String>,
     /// Certificates that vouch for the kubelet, where the cluster's own do not
-    #[arg(long = "kube.kubelet-ca", value_name = "FILE")]
+    #[arg(long = "kube.kubelet-ca", value_name = "FILE", global = true)]
     kubelet_ca: Option<PathBuf>,
     /// Trust whoever answers in the kubelet's place, and show them the credentials
-    #[arg(long = "kube.kubelet-unverified")]
+    #[arg(long = "kube.kubelet-unverified", global = true)]
     kubelet_unverified: bool,
 }
 

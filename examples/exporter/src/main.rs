@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     let ended = if settings.args.config_check {
         commands::print(settings.effective().as_bytes()).map_err(Into::into)
     } else if let Some(command) = &settings.args.command {
-        command.run(&settings.args.machine).map_err(Into::into)
+        command.run(&settings.args).map_err(Into::into)
     } else {
         run(places, settings).map(|()| ExitCode::SUCCESS)
     };
@@ -118,7 +118,7 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
             None => exposition,
         }
     };
-    let name = exposition().node_name().to_owned();
+    let name = args.machine_name();
     let builder = args.power.apply(args.monitor(), &name, args.harden)?;
     let mut monitor = builder.counters(selection.counters()).build()?;
     let names = monitor.pod_names();

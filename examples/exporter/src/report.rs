@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use kepler_core::monitor::{Ranked, Snapshot, WorkloadKind};
 
-const LEVELS: [(WorkloadKind, &str); 3] = [
+const LEVELS: [(WorkloadKind, &str); 4] = [
     (WorkloadKind::Process, "process"),
     (WorkloadKind::Container, "container"),
+    (WorkloadKind::Pod, "pod"),
     (WorkloadKind::Vm, "virtual machine"),
 ];
 

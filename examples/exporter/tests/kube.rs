@@ -8,10 +8,12 @@
 mod cluster;
 mod program;
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cluster::{NODE, Server, pod};
-use program::{Exporter, Machine};
+use program::{Exporter, Machine, command};
 
 /// What is written about a pod under `name`.
 fn shows(text: &str, name: &str) -> bool {
@@ -105,6 +107,54 @@ fn what_is_shown_folded_is_named_and_shared_all_the_same() {
     let of = |vm: &str| shared.path().join(vm).join("class/powercap/intel-rapl:0");
     exporter.metrics_once(|_| of("web").exists());
     assert_eq!(shared.path().read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn people_see_pods_with_their_names_and_where_containers_are() {
+    let (machine, server) = (Machine::new(), Server::start());
+    machine.process(7, "u1", 'a');
+    server.set(|world| world.pods = vec![pod("web", "u1", "nginx", 'a', 1)]);
+    let tables = |level: &str| {
+        let mut top = command(&machine, &server);
+        top.args(["top", "-d", "200ms", "-n", "2", "--level", level]);
+        let output = top.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{text}");
+        text.trim_end().rsplit("\n\n").next().unwrap().to_owned()
+    };
+    let ends = |text: &str, row: &[&str]| {
+        let mut words = text.lines().map(|line| line.split_whitespace());
+        let found = words.any(|words| words.collect::<Vec<_>>().ends_with(row));
+        assert!(found, "{row:?}: {text}");
+    };
+    let pods = tables("pod");
+    assert!(pods.contains("1 containers, 1 pods"), "{pods}");
+    ends(&pods, &["web", "shop"]);
+    ends(&tables("container"), &["nginx", "shop/web"]);
+    ends(&tables("process"), &["app", "shop/web/nginx"]);
+    let prints = |format: &str, wanted: &dyn Fn(&str) -> bool| {
+        let mut printing = command(&machine, &server)
+            .args(["--no-exporter.prometheus", "--monitor.interval=100ms"])
+            .args(["--exporter.stdout", "--exporter.stdout.format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(printing.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok).take(3000);
+        let found = lines.any(|line| wanted(&line));
+        printing.kill().unwrap();
+        printing.wait().unwrap();
+        assert!(found, "{format}");
+    };
+    let uid = cluster::uid("u1");
+    prints("table", &|line| {
+        line.starts_with("web ") && line.ends_with(&uid)
+    });
+    prints("json", &|line| {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        sample["pods"][0]["pod"]["name"] == "web"
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::snapshot::{Snapshot, WorkloadEnergy, WorkloadUsage};
 use crate::units::{Joules, Watts, ns_to_seconds};
 use crate::usage::Counters;
+use crate::workload::{Container, Pod};
 
 /// A level of workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum WorkloadKind {
     Process,
     /// Containers.
     Container,
+    /// Pods.
+    Pod,
     /// Virtual machines.
     Vm,
 }
@@ -20,12 +23,13 @@ pub enum WorkloadKind {
 /// One workload of any level.
 #[derive(Clone, Debug)]
 pub struct Ranked<'a> {
-    /// Its pid, container id or id of the machine; empty for ended processes together.
+    /// Its pid, container id, uid of the pod or id of the machine; empty for ended processes together.
     pub id: Cow<'a, str>,
     /// Its name, as far as it is known.
     pub name: &'a str,
-    /// What it belongs to: a process's container or machine, a container's pod.
-    pub within: &'a str,
+    /// What it belongs to, by names as far as they are known: a process's `namespace/pod/container`, machine or unit, a
+    /// container's `namespace/pod`, a pod's namespace.
+    pub within: Cow<'a, str>,
     /// What it used.
     pub usage: &'a WorkloadUsage,
 }
@@ -46,22 +50,23 @@ impl Snapshot {
         let mut all: Vec<Ranked<'_>> = match kind {
             WorkloadKind::Process => {
                 let living = self.processes.iter().map(|p| {
-                    let container = p.workload.container.as_ref().map(|c| &*c.id);
-                    let vm = p.workload.vm.as_ref().map(|v| &*v.name);
+                    let work = &p.workload;
+                    let vm = work.vm.as_ref().map(|v| &*v.name);
+                    let within = match &work.container {
+                        Some(container) => within_container(container, work.pod.as_deref()),
+                        None => vm.or(work.unit.as_deref()).unwrap_or_default().into(),
+                    };
                     Ranked {
                         id: p.process.key.pid.to_string().into(),
                         name: &p.process.comm,
-                        within: container
-                            .or(vm)
-                            .or(p.workload.unit.as_deref())
-                            .unwrap_or_default(),
+                        within,
                         usage: &p.usage,
                     }
                 });
                 let ended = self.ended.iter().map(|e| Ranked {
                     id: "".into(),
                     name: &e.comm,
-                    within: e.container.as_ref().map_or("", |c| &c.id),
+                    within: e.container.as_ref().map_or("", |c| &c.id).into(),
                     usage: &e.usage,
                 });
                 living.chain(ended).collect()
@@ -70,8 +75,20 @@ impl Snapshot {
                 let all = self.containers.iter().map(|c| Ranked {
                     id: (&*c.container.id).into(),
                     name: c.container.name.as_deref().unwrap_or_default(),
-                    within: c.container.pod_uid.as_deref().unwrap_or_default(),
+                    within: match c.pod.as_deref() {
+                        Some(pod) => named(pod),
+                        None => c.container.pod_uid.as_deref().unwrap_or_default().into(),
+                    },
                     usage: &c.usage,
+                });
+                all.collect()
+            }
+            WorkloadKind::Pod => {
+                let all = self.pods.iter().map(|p| Ranked {
+                    id: (&*p.pod.uid).into(),
+                    name: p.pod.name.as_deref().unwrap_or_default(),
+                    within: p.pod.namespace.as_deref().unwrap_or_default().into(),
+                    usage: &p.usage,
                 });
                 all.collect()
             }
@@ -79,7 +96,7 @@ impl Snapshot {
                 let all = self.vms.iter().map(|v| Ranked {
                     id: (&*v.vm.id).into(),
                     name: &v.vm.name,
-                    within: v.vm.hypervisor,
+                    within: v.vm.hypervisor.into(),
                     usage: &v.usage,
                 });
                 all.collect()
@@ -90,6 +107,26 @@ impl Snapshot {
             watts.then(b.usage.size().total_cmp(&a.usage.size()))
         });
         all
+    }
+}
+
+/// A container by its names; by its id where it has none.
+fn within_container<'a>(container: &'a Container, pod: Option<&'a Pod>) -> Cow<'a, str> {
+    match (
+        &container.name,
+        pod.and_then(|pod| pod.name.as_ref().map(|_| named(pod))),
+    ) {
+        (Some(name), Some(pod)) => format!("{pod}/{name}").into(),
+        _ => (&*container.id).into(),
+    }
+}
+
+/// A pod by its names; by its uid where it has none.
+fn named(pod: &Pod) -> Cow<'_, str> {
+    match (&pod.namespace, &pod.name) {
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}").into(),
+        (None, Some(name)) => (&**name).into(),
+        _ => (&*pod.uid).into(),
     }
 }
 

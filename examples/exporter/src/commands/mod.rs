@@ -10,8 +10,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::args;
-use crate::machine::Machine;
+use crate::args::{self, Args};
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -34,10 +33,11 @@ pub(crate) enum Command {
 
 impl Command {
     /// Does it. The exit code is that of the program.
-    pub(crate) fn run(&self, machine: &Machine) -> Result<ExitCode, String> {
+    pub(crate) fn run(&self, args: &Args) -> Result<ExitCode, String> {
+        let machine = &args.machine;
         match self {
             #[cfg(feature = "top")]
-            Self::Top(options) => options.run(machine),
+            Self::Top(options) => options.run(args),
             Self::Measure(options) => options.run(machine),
             Self::Doctor(options) => options.run(machine),
             Self::Completions { shell } => {

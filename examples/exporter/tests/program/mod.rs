@@ -63,6 +63,19 @@ impl Machine {
     }
 }
 
+/// The program on that machine, which asks that server for its pods.
+pub(crate) fn command(machine: &Machine, server: &Server) -> Command {
+    let root = machine.path().display();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kepler-exporter"));
+    command
+        .args(["--monitor.usage=procfs", "--fake", "--kube.enable"])
+        .arg(format!("--host.procfs={root}/proc"))
+        .arg(format!("--host.sysfs={root}/sys"))
+        .arg(format!("--node-name={NODE}"))
+        .arg(format!("--kube.config={}", server.kubeconfig().display()));
+    command
+}
+
 /// A running exporter; killed when a test fails.
 pub(crate) struct Exporter {
     child: Child,
@@ -72,19 +85,11 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     pub(crate) fn start(machine: &Machine, server: &Server, mode: &str, more: &[&str]) -> Self {
-        let root = machine.path().display();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kepler-exporter"))
+        let mut child = command(machine, server)
             .args([
                 "--web.listen-address=127.0.0.1:0",
                 "--monitor.interval=100ms",
-                "--monitor.usage=procfs",
-                "--fake",
-                "--kube.enable",
             ])
-            .arg(format!("--host.procfs={root}/proc"))
-            .arg(format!("--host.sysfs={root}/sys"))
-            .arg(format!("--node-name={NODE}"))
-            .arg(format!("--kube.config={}", server.kubeconfig().display()))
             .arg(format!("--kube.pod-informer.mode={mode}"))
             .args(more)
             .stdout(Stdio::null())

@@ -46,9 +46,10 @@ pub(super) enum Sort {
     Name,
 }
 
-pub(super) const KINDS: [(WorkloadKind, &str); 3] = [
+pub(super) const KINDS: [(WorkloadKind, &str); 4] = [
     (WorkloadKind::Process, "Processes"),
     (WorkloadKind::Container, "Containers"),
+    (WorkloadKind::Pod, "Pods"),
     (WorkloadKind::Vm, "VMs"),
 ];
 
@@ -56,10 +57,10 @@ pub(super) const KINDS: [(WorkloadKind, &str); 3] = [
 const DELAYS: [u64; 7] = [250, 500, 1000, 2000, 5000, 10_000, 30_000];
 
 impl App {
-    pub(super) fn new(snapshot: Arc<Snapshot>, delay: Duration) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>, kind: WorkloadKind, delay: Duration) -> Self {
         Self {
             snapshot,
-            kind: WorkloadKind::Process,
+            kind,
             sort: Sort::Power,
             filter: String::new(),
             typing: false,
@@ -75,7 +76,7 @@ impl App {
         self.before.clear();
         for (kind, _) in KINDS {
             for workload in self.snapshot.ranked(kind) {
-                let key = key(kind, &workload.id, workload.name, workload.within);
+                let key = key(kind, &workload.id, workload.name, &workload.within);
                 self.before.insert(key, workload.usage.counters.cpu_ns);
             }
         }
@@ -90,12 +91,12 @@ impl App {
         let mut lines: Vec<Line> = ranked
             .filter(|w| {
                 wanted.is_empty()
-                    || [&*w.id, w.name, w.within]
+                    || [&*w.id, w.name, &*w.within]
                         .iter()
                         .any(|t| t.to_lowercase().contains(&wanted))
             })
             .map(|w| {
-                let key = key(self.kind, &w.id, w.name, w.within);
+                let key = key(self.kind, &w.id, w.name, &w.within);
                 let before = self.before.get(&key).filter(|_| interval > 0.0);
                 let seconds = |ns: u64| Duration::from_nanos(ns).as_secs_f64();
                 let now = w.usage.counters.cpu_ns;
@@ -112,7 +113,7 @@ impl App {
                     ended: w.usage.state == kepler_core::monitor::State::Terminated,
                     id: w.id.into_owned(),
                     name: w.name.to_owned(),
-                    within: w.within.to_owned(),
+                    within: w.within.into_owned(),
                 }
             })
             .collect();

@@ -12,15 +12,16 @@ use super::app::{App, KINDS, Line, Sort};
 
 /// Draws all of it.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
-    let domains = u16::try_from(app.snapshot.node.domains.len()).unwrap_or(u16::MAX);
+    let heading = heading(app);
+    let height = u16::try_from(heading.len()).unwrap_or(u16::MAX);
     let parts = Layout::vertical([
-        Constraint::Length(domains.saturating_add(1)),
+        Constraint::Length(height),
         Constraint::Length(1),
         Constraint::Min(3),
         Constraint::Length(1),
     ]);
     let [head, tabs, table, foot] = parts.areas(frame.area());
-    frame.render_widget(Paragraph::new(heading(app)), head);
+    frame.render_widget(Paragraph::new(heading), head);
     frame.render_widget(Paragraph::new(levels(app)), tabs);
     draw_table(frame, app, table);
     frame.render_widget(Paragraph::new(keys(app)), foot);
@@ -35,10 +36,11 @@ fn heading(app: &App) -> Vec<Text<'static>> {
     let mut lines = vec![Text::from(vec![
         "kepler ".bold().green(),
         Span::raw(format!(
-            "{} CPUs {busy} busy, {} processes, {} containers, {} VMs, by {}, every {:?}",
+            "{} CPUs {busy} busy, {} processes, {} containers, {} pods, {} VMs, by {}, every {:?}",
             node.usage.cpus,
             app.snapshot.processes.len(),
             app.snapshot.containers.len(),
+            app.snapshot.pods.len(),
             app.snapshot.vms.len(),
             app.snapshot.sources.usage,
             app.delay,
@@ -79,6 +81,9 @@ fn heading(app: &App) -> Vec<Text<'static>> {
         );
         lines.push(Text::from(parts));
     }
+    let troubles = app.snapshot.sources.notes.iter();
+    let troubles = troubles.filter(|note| note.part == "pod names" && !note.active);
+    lines.extend(troubles.map(|note| Text::from(note.to_string()).yellow()));
     lines
 }
 
