@@ -1,5 +1,6 @@
 //! The eBPF source on the running kernel: what tasks did, against what `getrusage` says of them.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -60,8 +61,16 @@ impl Watch {
     }
 }
 
-/// Runs `check` until it passes, three times at most. Some virtual machines hide their first process from BPF, and with it
-/// what the kernel does on top of it: about one process in 200 is freed in an interrupt of that one and leaves no record.
+/// Whether this machine hides its first process from BPF, as some virtual machines do, and with it what the kernel does on top
+/// of it: about one process in 200 is freed in an interrupt of that one and leaves no record. Such a first process is closed to
+/// root itself.
+pub(crate) fn first_process_is_hidden() -> bool {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let program = Host::default().link("/proc/1/exe");
+    root && program.is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
+}
+
+/// Runs `check` until it passes, three times at most.
 pub(crate) fn attempts(check: impl Fn() -> Result<(), String>) {
     let mut failed = Vec::new();
     for _ in 0..3 {

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "its report is what it prints")]
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -55,23 +56,38 @@ fn check() -> ExitCode {
     println!(
         "  {lives} of 60 short lives have records, {short:.4} of their getrusage; a busy process {busy:.4}"
     );
-    // What is freed in an interrupt of a first process that is hidden from BPF leaves no record.
-    assert!(lives >= 56, "{lives} of 60");
+    let least = if first_process_is_hidden() { 56 } else { 60 };
+    assert!(lives >= least, "{lives} of 60, where {least} must have one");
     assert!((0.99..1.01).contains(&short), "{short}");
     assert!((0.995..1.005).contains(&busy), "{busy}");
     println!("PASS");
     ExitCode::SUCCESS
 }
 
+/// Whether BPF does not see the first process, which root cannot look into either: what is freed in an interrupt of that one
+/// leaves no record.
+fn first_process_is_hidden() -> bool {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let program = Host::default().link("/proc/1/exe");
+    root && program.is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
+}
+
 /// Runs `count` processes of so many milliseconds: how many have a record, and the CPU time in these, of what `getrusage` says
-/// of the same processes. Takes another round, of three, where one process alone left no record.
+/// of all, or, where the first process is hidden, of those alone; there, another round of three is taken when none has one.
 #[expect(clippy::cast_precision_loss, reason = "some seconds in nanoseconds")]
 fn share(source: &mut Ebpf, usage: &mut Usage, count: usize, milliseconds: u32) -> (usize, f64) {
+    let hidden = first_process_is_hidden();
     for _ in 0..3 {
         let mut truth: HashMap<u32, u64> = (0..count).map(|_| run(milliseconds)).collect();
         let mut seen = HashMap::new();
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(3) {
+        // Records come within a second; on a slow machine later.
+        let over = |seen: usize| match start.elapsed().as_secs() {
+            0..3 => false,
+            3..20 => hidden || seen == count,
+            _ => true,
+        };
+        while !over(seen.len()) {
             std::thread::sleep(Duration::from_millis(250));
             source.sample(Host::since_boot(), usage).unwrap();
             for process in usage.processes.iter().filter(|p| p.ended) {
@@ -81,10 +97,12 @@ fn share(source: &mut Ebpf, usage: &mut Usage, count: usize, milliseconds: u32) 
                 }
             }
         }
-        truth.retain(|pid, _| seen.contains_key(pid));
+        if hidden {
+            truth.retain(|pid, _| seen.contains_key(pid));
+        }
         if !truth.is_empty() {
             let share = seen.values().sum::<u64>() as f64 / truth.values().sum::<u64>() as f64;
-            return (truth.len(), share);
+            return (seen.len(), share);
         }
     }
     (0, 0.0)
