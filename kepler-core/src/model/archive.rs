@@ -70,6 +70,29 @@ impl Archive {
             Self::Zip(zip) => Ok(zip.lock().unwrap_or_else(PoisonError::into_inner).names()),
         }
     }
+
+    /// The names of the files that lie in one folder, sorted.
+    pub(super) fn files(&self, folder: &str) -> Result<Vec<String>> {
+        match self {
+            Self::Folder(all) => {
+                let mut names = Vec::new();
+                walk(&all.join(inside(folder)?), "", 0, &mut names)?;
+                Ok(names)
+            }
+            Self::Zip(zip) => {
+                let zip = zip.lock().unwrap_or_else(PoisonError::into_inner);
+                let inside = |name: &str| {
+                    let name = name.strip_prefix(folder)?.strip_prefix('/')?;
+                    let file = !name.is_empty() && !name.contains('/');
+                    file.then(|| name.to_owned())
+                };
+                let names = zip.archive.file_names().flatten();
+                let mut names: Vec<String> = names.filter_map(|name| inside(&name)).collect();
+                names.sort();
+                Ok(names)
+            }
+        }
+    }
 }
 
 fn walk(folder: &Path, prefix: &str, depth: u32, names: &mut Vec<String>) -> Result<()> {

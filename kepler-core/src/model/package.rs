@@ -7,7 +7,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::archive::{Archive, Zip};
+use super::archive::Zip;
 use super::registry::{ModelEntry, ModelRegistry};
 use super::spec::SpecRecord;
 use super::{ModelFile, PowerModel, weights};
@@ -45,7 +45,7 @@ impl ModelRegistry {
         } else {
             let read = |name: &str| archive.read(&format!("{path}/{name}"));
             package.metadata(&read("metadata.json")?, machine, path)?;
-            for name in files(archive, path)? {
+            for name in archive.files(path)? {
                 if name != "metadata.json" && name != "weight.json" {
                     package.add(&name, &read(&name)?)?;
                 }
@@ -167,17 +167,4 @@ impl Package {
 
 fn unwritten(name: &str, error: &ZipError) -> Error {
     Error::malformed(name, "what a zip can hold", error.to_string())
-}
-
-/// The files of a model's folder.
-fn files(archive: &Archive, folder: &str) -> Result<Vec<String>> {
-    const DEPTH: u32 = 4;
-    let prefix = format!("{folder}/");
-    let names = archive.names(DEPTH)?;
-    Ok(names
-        .iter()
-        .filter_map(|name| name.strip_prefix(&prefix))
-        .filter(|name| !name.contains('/'))
-        .map(str::to_owned)
-        .collect())
 }

@@ -10,6 +10,7 @@ use super::choice::{Choice, Chosen, ModelAnswer, ModelId};
 use super::query::ModelQuery;
 use super::recent::Recent;
 use super::refusal::Refusal;
+use super::weights::Weights;
 use crate::error::Result;
 use crate::host::MachineSpec;
 use crate::model::{
@@ -37,7 +38,7 @@ const MODELS: usize = 32;
 pub struct Catalog {
     registry: Option<ModelRegistry>,
     packages: Recent<Arc<[u8]>>,
-    weights: Recent<Arc<(Value, usize)>>,
+    weights: Recent<Weights>,
     models: Recent<PowerModel>,
 }
 
@@ -128,7 +129,7 @@ impl Catalog {
         let choice = self.chosen(query)?;
         let answer = if query.request().weights {
             let weights = self.weights(&choice).map_err(|e| Refusal::broken(&e))?;
-            self.weights_answer(query, &choice, weights)
+            self.weights_answer(query, &choice, &weights)
         } else {
             let package = self.package(&choice).map_err(|e| Refusal::broken(&e))?;
             zip_answer(&choice, package)
@@ -148,7 +149,7 @@ impl Catalog {
         let answer = match &choice.model {
             Chosen::Stored(entry) if query.request().weights => {
                 let kept = self.weights.kept(entry.place());
-                kept.map(|kept| self.weights_answer(query, &choice, kept.0.clone()))
+                kept.map(|weights| self.weights_answer(query, &choice, &weights))
             }
             Chosen::Stored(entry) => {
                 let kept = self.packages.kept(entry.place());
@@ -173,14 +174,13 @@ impl Catalog {
         &self,
         query: &ModelQuery,
         choice: &Choice<'_>,
-        mut weights: Value,
+        weights: &Weights,
     ) -> ModelAnswer {
-        if query.open {
-            weights["model_name"] = choice.id.name.as_str().into();
-            weights["machine_spec"] = self.machine_of(choice);
-            weights["mae"] = choice.mae.into();
-        }
-        ModelAnswer::Weights(weights.to_string())
+        ModelAnswer::Weights(if query.open {
+            weights.with(&choice.id.name, &self.machine_of(choice), choice.mae)
+        } else {
+            weights.alone()
+        })
     }
 
     /// The names of the best models by output type and feature group, as JSON.
@@ -260,24 +260,24 @@ impl Catalog {
         }))
     }
 
-    fn weights(&self, choice: &Choice<'_>) -> Result<Value> {
+    fn weights(&self, choice: &Choice<'_>) -> Result<Weights> {
         match (&choice.model, &self.registry) {
             (Chosen::Stored(entry), Some(registry)) => {
                 let read = || {
-                    let bytes = registry.weights(entry)?;
-                    let weights = serde_json::from_slice(&bytes).map_err(|e| {
+                    let weights = serde_json::from_slice(&registry.weights(entry)?);
+                    weights.map(Weights::new).map_err(|e| {
                         crate::Error::malformed(entry.path(), "weights as JSON", e.to_string())
-                    })?;
-                    Ok(Arc::new((weights, bytes.len())))
+                    })
                 };
-                let cost = |weights: &Arc<(Value, usize)>| weights.1;
-                Ok(self.weights.get(entry.place(), read, cost)?.0.clone())
+                self.weights.get(entry.place(), read, Weights::size)
             }
             (Chosen::Embedded(model), _) => {
                 let line = model.line(choice.id.source, choice.id.output_type)?;
-                Ok(line.weights().unwrap_or_default())
+                let weights = line.weights();
+                let weights = weights.as_ref().and_then(Value::as_object).cloned();
+                Ok(Weights::new(weights.unwrap_or_default()))
             }
-            (Chosen::Stored(_), None) => Ok(Value::Null),
+            (Chosen::Stored(_), None) => Ok(Weights::new(Map::new())),
         }
     }
 

@@ -14,6 +14,7 @@ mod query;
 mod recent;
 mod refusal;
 mod rows;
+mod weights;
 
 pub use best::BestQuery;
 pub use catalog::{Catalog, Listing, MachineType};
