@@ -11,7 +11,6 @@ char LICENSE[] SEC("license") = "GPL";
 /* Set before loading. */
 const volatile __u32 controller = 0;   /* whose cgroups are told: 0 the unified hierarchy's, 1 cpu, 2 memory, 3 pids */
 const volatile __s32 hierarchy_id = 0; /* the number of that hierarchy */
-const volatile __u32 ring_half = 0;    /* half the bytes of `exits` */
 const volatile __u32 events_on = 0;    /* whether `task_events` is in use */
 
 struct {
@@ -238,9 +237,8 @@ int BPF_PROG(process_free, struct task_struct *task)
 		record->events = *events;
 	else
 		__builtin_memset(&record->events, 0, sizeof(record->events));
-	/* A wake-up for each record costs more than 20 times the record. */
-	bpf_ringbuf_submit(record, bpf_ringbuf_query(&exits, BPF_RB_AVAIL_DATA) > ring_half
-					   ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	/* Nobody waits for it, and a wake-up costs more than 20 times the record. */
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 

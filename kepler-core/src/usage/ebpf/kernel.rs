@@ -76,7 +76,7 @@ impl Kernel {
         loader.btf(None);
         let btf = Btf::parse_file(host.sys("kernel/btf/vmlinux"), Endianness::default())
             .map_err(|e| refused("the kernel's BTF", &e))?;
-        let (controller, hierarchy, half) = (tree.hierarchy.number(), tree.id, ring / 2);
+        let (controller, hierarchy) = (tree.hierarchy.number(), tree.id);
         let stored = u32::from(hooks::storage_wanted(options.counters));
         let mut bpf = loader
             .btf(Some(&btf))
@@ -84,7 +84,6 @@ impl Kernel {
             .verifier_log_level(VerifierLogLevel::DEBUG)
             .override_global("controller", &controller, true)
             .override_global("hierarchy_id", &hierarchy, true)
-            .override_global("ring_half", &half, true)
             .override_global("events_on", &stored, true)
             .map_max_entries("exits", ring)
             .load(OBJECT)
