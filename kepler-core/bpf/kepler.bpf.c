@@ -15,7 +15,7 @@ const volatile __u32 events_on = 0;    /* whether `task_events` is in use */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 1 << 19);
 } exits SEC(".maps");
 
 struct {
@@ -198,35 +198,16 @@ static __always_inline __u64 final_cpu(struct task_struct *leader)
 	return own > all ? own : all;
 }
 
-/* The one place where a process' totals are final: every thread, its last slice and its teardown are in. */
-SEC("tp_btf/sched_process_free")
-int BPF_PROG(process_free, struct task_struct *task)
+/* Whether there was room. `size` is a constant, as the verifier wants it: all, or what comes before `events`. */
+static __always_inline int tell(struct task_struct *task, const struct kepler_events *events, __u64 size)
 {
-	if (task->pid != task->tgid)
-		return 0;
-
 	struct signal_struct *signal = task->signal;
-	struct kepler_events *events = 0;
+	struct kepler_exit *record = bpf_ringbuf_reserve(&exits, size, 0);
 
-	if (events_on)
-		events = bpf_task_storage_get(&task_events, task, 0, 0);
-
-	struct kepler_exit *record = bpf_ringbuf_reserve(&exits, sizeof(*record), 0);
-
-	if (!record) {
-		struct kepler_total total = {
-			.records = 1,
-			.cpu_ns = final_cpu(task),
-			.switches = signal->nvcsw + signal->nivcsw,
-		};
-
-		if (events)
-			total.events = *events;
-		drop(&total, cgroup_of(task));
+	if (!record)
 		return 0;
-	}
 	record->tgid = task->tgid;
-	record->flags = task->flags & PF_KTHREAD ? KEPLER_KERNEL : 0;
+	record->flags = (task->flags & PF_KTHREAD ? KEPLER_KERNEL : 0) | (events ? KEPLER_EVENTS : 0);
 	record->start_ns = task->start_boottime;
 	record->cpu_ns = final_cpu(task);
 	record->switches = signal->nvcsw + signal->nivcsw;
@@ -235,11 +216,37 @@ int BPF_PROG(process_free, struct task_struct *task)
 	bpf_core_read_str(record->comm, sizeof(record->comm), &task->comm);
 	if (events)
 		record->events = *events;
-	else
-		__builtin_memset(&record->events, 0, sizeof(record->events));
 	/* Nobody waits for it, and a wake-up costs more than 20 times the record. */
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	return 0;
+	return 1;
+}
+
+/* The one place where a process' totals are final: every thread, its last slice and its teardown are in. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(process_free, struct task_struct *task)
+{
+	struct kepler_events *events = 0;
+
+	if (task->pid != task->tgid)
+		return 0;
+	if (events_on)
+		events = bpf_task_storage_get(&task_events, task, 0, 0);
+	if (events) {
+		if (tell(task, events, sizeof(struct kepler_exit)))
+			return 0;
+	} else if (tell(task, 0, __builtin_offsetof(struct kepler_exit, events))) {
+		return 0;
+	}
+
+	struct kepler_total total = {
+		.records = 1,
+		.cpu_ns = final_cpu(task),
+		.switches = task->signal->nvcsw + task->signal->nivcsw,
+	};
+
+	if (events)
+		total.events = *events;
+	return drop(&total, cgroup_of(task));
 }
 
 struct {

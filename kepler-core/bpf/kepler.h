@@ -15,7 +15,7 @@ _Static_assert(sizeof(struct kepler_events) == 56, "kepler_events");
 
 #define KEPLER_LEADER 1  /* the record goes on with what only a group's leader tells */
 #define KEPLER_KERNEL 2  /* a thread of the kernel itself */
-#define KEPLER_EVENTS 4  /* a struct kepler_events follows the record */
+#define KEPLER_EVENTS 4  /* a struct kepler_events follows the record, or ends it */
 
 /* One task of an iterator pass. Other threads than the leader end before `cgroup`. */
 struct kepler_task {
@@ -39,7 +39,7 @@ _Static_assert(__builtin_offsetof(struct kepler_task, cgroup) == 56, "cgroup");
 _Static_assert(__builtin_offsetof(struct kepler_task, comm) == 72, "comm");
 _Static_assert(sizeof(struct kepler_task) == 88, "kepler_task");
 
-/* The final totals of a process, dead threads and teardown included. */
+/* The final totals of a process, dead threads and teardown included. Ends before `events` where they are not counted. */
 struct kepler_exit {
 	__u32 tgid;
 	__u32 flags;

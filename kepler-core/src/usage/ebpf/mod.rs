@@ -35,7 +35,7 @@ pub struct Options {
     /// Counters to collect besides CPU time and context switches, which cost nothing. Each attaches its hooks.
     pub counters: CounterSet,
     /// Bytes of the ring that holds exit records between two samples, rounded up to a power of two of at least a page. A
-    /// record takes 128 bytes; what finds no room keeps its time and its cgroup, and loses its name.
+    /// record takes 72 bytes, 128 with events; what finds no room keeps its time and its cgroup, and loses its name.
     pub ring_bytes: u32,
     /// The hierarchy that names containers; `None` chooses `cpu`, `memory` or `pids` of version 1 where one is mounted, else
     /// the unified one.
@@ -49,7 +49,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             counters: CounterSet::EMPTY,
-            ring_bytes: 1 << 20,
+            ring_bytes: 512 << 10,
             hierarchy: None,
             stand_ins: false,
         }

@@ -119,16 +119,21 @@ pub(super) fn events(bytes: &[u8]) -> Option<Events> {
 impl Exit {
     /// One exit record; `None` when the bytes are not one.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let flags = u32_at(bytes, offset_of!(Self, flags))?;
         Some(Self {
             tgid: u32_at(bytes, 0)?,
-            flags: u32_at(bytes, offset_of!(Self, flags))?,
+            flags,
             start_ns: u64_at(bytes, offset_of!(Self, start_ns))?,
             cpu_ns: u64_at(bytes, offset_of!(Self, cpu_ns))?,
             switches: u64_at(bytes, offset_of!(Self, switches))?,
             cgroup: u64_at(bytes, offset_of!(Self, cgroup))?,
             exec_id: u64_at(bytes, offset_of!(Self, exec_id))?,
             comm: comm_at(bytes, offset_of!(Self, comm))?,
-            events: events(bytes.get(offset_of!(Self, events)..)?)?,
+            events: if flags & EVENTS != 0 {
+                events(bytes.get(offset_of!(Self, events)..)?)?
+            } else {
+                Events::default()
+            },
         })
     }
 
@@ -250,8 +255,12 @@ mod tests {
             assert!(take_task(&mut rest).is_none());
             assert_eq!(rest.len(), end);
         }
-        assert_eq!(Exit::parse(&[0; 119]), None);
-        assert!(Exit::parse(&[0; 120]).is_some());
+        let mut exit = [0; 120];
+        assert_eq!(Exit::parse(&exit[..63]), None);
+        assert!(Exit::parse(&exit[..64]).is_some());
+        exit[4..8].copy_from_slice(&EVENTS.to_ne_bytes());
+        assert_eq!(Exit::parse(&exit[..119]), None);
+        assert!(Exit::parse(&exit).is_some());
     }
 
     #[test]
