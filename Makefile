@@ -96,6 +96,10 @@ test-cluster: $(PYTEST) ## the exporter on a real Kubernetes of one node (root; 
 wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
 	$(BIN)/maturin build --release --locked -m kepler-py/Cargo.toml -o dist
 
+deb: ## dist/kepler-exporter_*.deb with the systemd unit
+	cargo build --release --locked -p kepler-exporter
+	python3 examples/deploy/systemd/make-deb.py target/release/kepler-exporter dist
+
 npm: $(NODE) ## dist/kepler-*.tgz with the built binary inside
 	cd kepler-node && npm run --silent build && npm pack --silent --pack-destination ../dist
 
@@ -117,4 +121,4 @@ $(DEPLOY)/.ready: examples/deploy/tests/requirements.txt
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-deploy test-cluster wheels npm tools
+.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-deploy test-cluster wheels deb npm tools
