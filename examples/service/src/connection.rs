@@ -8,13 +8,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::{Body as HttpBody, Bytes, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Phase};
@@ -23,7 +24,8 @@ use crate::gate::{Gate, Peer};
 use crate::stream::{Socket, Watched};
 use crate::{Limits, log};
 
-/// How long a connection may take to end that has nothing under way.
+/// How long a connection may take to end that has nothing under way. A client that asks more often than that is told with
+/// its next answer; to close at once would cross requests on their way.
 const END_TIME: Duration = Duration::from_secs(2);
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS: u32 = 64;
@@ -54,7 +56,7 @@ where
     let stream = Watched::new(socket, gate.limits.stall_time);
     let greeted = tokio::select! {
         greeted = greet(stream, peer.tls, &gate) => greeted,
-        _ = signals.stopped.changed() => return None,
+        () = long_stopped(signals.stopped.clone()) => return None,
     };
     let (mut stream, http2) = match greeted {
         Greeted::Served(stream, http2) => (stream, http2),
@@ -64,10 +66,18 @@ where
     stream.tell(&activity);
     let counted = Arc::clone(&activity);
     let limits = gate.limits.clone();
+    let stopped = signals.stopped.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let answering = counted.request();
-        let (gate, service) = (Arc::clone(&gate), service.clone());
-        async move { Ok::<_, Infallible>(gate.answer(&service, peer, request, answering).await) }
+        let (gate, service, stopped) = (Arc::clone(&gate), service.clone(), stopped.clone());
+        async move {
+            let mut response = gate.answer(&service, peer, request, answering).await;
+            if !http2 && stopped.has_changed().unwrap_or(true) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     // What was asked of those that came before.
     signals.pressed.mark_unchanged();
@@ -114,6 +124,13 @@ where
         Ended::Late(_) => None,
         Ended::Over(_) => Farewell::unread(stream).await,
     }
+}
+
+/// Done when the server was told to stop, and a client had time to say what it came for.
+async fn long_stopped(mut stopped: watch::Receiver<()>) {
+    // An error says that the server is gone.
+    let _ = stopped.changed().await;
+    sleep(END_TIME).await;
 }
 
 /// How a connection began.
@@ -255,7 +272,12 @@ impl Drive<'_> {
                     (None, Phase::Busy) if closing.is_none() && self.http2 => {}
                     (None, phase) => return Ended::Late(phase),
                 },
-                _ = signals.stopped.changed(), if closing.is_none() => {}
+                _ = signals.stopped.changed(), if closing.is_none() => {
+                    if !self.http2 && self.activity.phase() != Phase::Busy {
+                        closing = Some(Instant::now());
+                        continue;
+                    }
+                }
                 _ = signals.pressed.changed(), if closing.is_none() => {
                     if self.activity.phase() != Phase::Idle {
                         continue;

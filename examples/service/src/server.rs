@@ -185,6 +185,8 @@ where
     let mut failing = false;
     loop {
         tokio::select! {
+            // Who is in the queue already comes in still.
+            biased;
             accepted = listener.accept() => match accepted {
                 Ok((socket, address)) => {
                     failing = false;
