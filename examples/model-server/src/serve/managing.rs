@@ -116,7 +116,8 @@ impl Managing {
         prepared: Prepared,
         site: Arc<Site>,
     ) -> Result<(Arc<Manager>, Checks), String> {
-        let serving = Served::new(site, prepared.places);
+        let expects = !prepared.manifest.models.is_empty();
+        let serving = Served::new(Arc::clone(&site), prepared.places);
         let manager = Arc::new(Manager::new(
             prepared.manifest,
             prepared.fetcher,
@@ -131,6 +132,7 @@ impl Managing {
             pull: self.auto_pull,
             infer: self.test_inference,
         };
+        site.set_fetching(expects && self.auto_pull);
         let (stop, stopped) = channel();
         let checked = Arc::clone(&manager);
         let work = move || {
@@ -140,6 +142,7 @@ impl Managing {
                 deeds,
                 &stopped,
                 |report| {
+                    site.set_fetching(false);
                     if !report.healthy {
                         log::warn(&format!("check: {report}").replace('\n', "; "));
                     }

@@ -43,8 +43,8 @@ pub(super) fn router(site: Arc<Site>, manager: &Arc<Manager>) -> Router {
         .route("/estimate", writing(post(estimate)))
         .route("/health", reading(get(healthy)))
         .route("/healthz", reading(get(healthy)))
-        .route("/ready", reading(get(healthy)))
-        .route("/readyz", reading(get(healthy)))
+        .route("/ready", reading(get(ready)))
+        .route("/readyz", reading(get(ready)))
         .route("/metrics", reading(get(metrics)))
         .fallback(nothing)
         .layer(middleware::from_fn_with_state(Arc::clone(&site), measured))
@@ -209,6 +209,16 @@ async fn estimate(State(site): Shared, headers: HeaderMap, body: Bytes) -> Respo
 
 async fn healthy() -> &'static str {
     "ok\n"
+}
+
+async fn ready(State(site): Shared, headers: HeaderMap) -> Response {
+    if site.is_ready() {
+        return healthy().await.into_response();
+    }
+    Form::of(&headers).refuse(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the expected models are being fetched",
+    )
 }
 
 async fn metrics(State(site): Shared) -> Response {

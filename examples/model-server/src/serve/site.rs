@@ -1,7 +1,8 @@
 //! What all requests share: the models, the rules and the meters.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use kepler_core::protocol::{Catalog, ModelId, Rules};
 use kepler_core::{Host, MachineSpec};
@@ -17,7 +18,12 @@ pub(super) struct Site {
     pub(super) machine: MachineSpec,
     pub(super) meters: Meters,
     usage: Arc<Usage>,
+    began: Instant,
+    fetching: AtomicBool,
 }
+
+/// How long a server whose first models don't come is not ready. Then what it has is better than nothing.
+const FIRST_FETCH: Duration = Duration::from_secs(60);
 
 impl Site {
     pub(super) fn new(
@@ -35,7 +41,19 @@ impl Site {
             machine,
             meters,
             usage,
+            began: Instant::now(),
+            fetching: AtomicBool::new(false),
         }
+    }
+
+    /// Notes whether models that are expected from the start are still being fetched.
+    pub(super) fn set_fetching(&self, fetching: bool) {
+        self.fetching.store(fetching, Ordering::Relaxed);
+    }
+
+    /// Whether clients should be sent here: one that knows other models answers meanwhile.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.fetching.load(Ordering::Relaxed) || self.began.elapsed() > FIRST_FETCH
     }
 
     /// The models as they are now; a request keeps those that it began with.

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -263,6 +265,37 @@ fn what_cannot_be_pulled_leaves_the_old_models_served() {
             .0,
         404
     );
+}
+
+#[test]
+fn a_server_is_ready_when_its_first_models_are_there_or_cannot_be_had() {
+    for (there, models) in [(true, 1), (false, 0)] {
+        let asked = Arc::new(AtomicBool::new(false));
+        let wait = Arc::clone(&asked);
+        let published = Published::new(move |_| {
+            while !wait.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            match there {
+                true => Reply::ok(pipeline()),
+                false => Reply::status(404),
+            }
+        });
+        let server = published.serve(&["--check-interval", "1h"]);
+        let (status, body) = server.ask("GET", "/ready", "", None);
+        assert!(
+            status == 503 && body.to_string().contains("being fetched"),
+            "{body}"
+        );
+        asked.store(true, Ordering::Relaxed);
+        let begun = Instant::now();
+        while server.ask("GET", "/ready", "", None).0 != 200 {
+            assert!(begun.elapsed() < Duration::from_secs(50));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let served = server.get("/models?pipeline=p");
+        assert_eq!(served["models"].as_array().unwrap().len(), models);
+    }
 }
 
 #[test]
