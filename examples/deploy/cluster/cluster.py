@@ -23,6 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import addons
+
 BIN = Path(os.environ.get("KUBE_BIN", Path.home() / ".cache/kube-test/bin"))
 DIR = Path(os.environ.get("KUBE_DIR", Path(tempfile.gettempdir()) / "kube-test"))
 VERSION = "1.34.2"
@@ -41,6 +43,12 @@ PACKAGES = {
     "openssl": "openssl",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "/bin/busybox": "busybox-static",
+}
+# Programs that stand for themselves: the chart's tool, the pods' usage, requests at a steady rate.
+PROGRAMS = {
+    "helm": "helm.sh/helm/v3/cmd/helm@v3.22.0",
+    "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server@v0.9.0",
+    "vegeta": "github.com/tsenart/vegeta/v12@v12.12.0",
 }
 PARTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 # Modules that Kubernetes keeps in its own tree and releases under other numbers.
@@ -63,7 +71,11 @@ int main(void) { signal(SIGTERM, stop); signal(SIGINT, stop); signal(SIGCHLD, re
 
 def run(*command, **options):
     options.setdefault("check", True)
-    return subprocess.run([str(word) for word in command], **options)
+    try:
+        return subprocess.run([str(word) for word in command], **options)
+    except subprocess.CalledProcessError as error:
+        print(error.stderr or "", file=sys.stderr)
+        raise
 
 
 def inside(*command):
@@ -78,6 +90,17 @@ def kubectl(*arguments, **options):
 def get(*arguments):
     """What kubectl gets, as an object."""
     return json.loads(kubectl("get", *arguments, "-o", "json", capture_output=True).stdout)
+
+
+def apply(objects):
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    kubectl("apply", "-f", "-", input=text.encode(), stdout=subprocess.DEVNULL)
+
+
+def helm(*arguments, **options):
+    settings = {**os.environ, "KUBECONFIG": str(ADMIN)}
+    program = shutil.which("helm") or BIN / "helm"
+    return run(*inside(program, *arguments), env=settings, **options)
 
 
 # --- binaries ---------------------------------------------------------------------------------------------------------
@@ -99,15 +122,22 @@ def build():
         go_build(f"require k8s.io/kubernetes v{VERSION}\n{replaced}\n", flags, paths)
     if not (BIN / "etcd").exists():
         go_build("require go.etcd.io/etcd/server/v3 v3.6.5\n", "-s -w", ["go.etcd.io/etcd/server/v3"], output="etcd")
+    if not (BIN / "coredns").exists():
+        go_build("require github.com/coredns/coredns v1.15.0\n", "-s -w", ["."], "coredns", addons.DNS_PROGRAM)
+    for name, path in PROGRAMS.items():
+        if not (BIN / name).exists() and not (name == "helm" and shutil.which(name)):
+            environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(BIN)}
+            run("go", "install", "-ldflags=-s -w", path, env=environment)
     if not (BIN / "pause").exists():
         run("cc", "-O2", "-static", "-x", "c", "-o", BIN / "pause", "-", input=PAUSE.encode())
 
 
-def go_build(requirements, flags, paths, output=""):
+def go_build(requirements, flags, paths, output="", program=None):
+    """Programs of modules that cannot be installed by their path, or an own one made of a module's parts."""
     with tempfile.TemporaryDirectory() as work:
         Path(work, "go.mod").write_text(f"module cluster\ngo 1.24.0\n{requirements}")
         imports = "\n".join(f'import _ "{path}"' for path in paths)
-        Path(work, "parts.go").write_text(f"//go:build parts\npackage cluster\n{imports}\n")
+        Path(work, "main.go").write_text(program or f"//go:build parts\npackage cluster\n{imports}\n")
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
         run("go", "mod", "tidy", cwd=work, env=environment)
         run("go", "build", f"-ldflags={flags}", "-o", BIN / output, *paths, cwd=work, env=environment)
@@ -167,6 +197,7 @@ def up(images=()):
     start_control_plane()
     start_node(images)
     deadline(lambda: "True" in ready(), 120, "the node to be ready")
+    apply(addons.addons(DNS))
 
 
 def pod_networks():
@@ -197,6 +228,8 @@ def certificates():
         "apiserver": ("/CN=kube-apiserver", f"IP:127.0.0.1,IP:{ADDRESS},IP:10.96.0.1,DNS:kubernetes.default.svc"),
         "kubelet": (f"/O=system:nodes/CN=system:node:{NODE}", f"IP:{ADDRESS},DNS:{NODE}"),
         "admin": ("/O=system:masters/CN=admin", "DNS:admin"),
+        # By which the API server speaks for who asks a server behind it.
+        "front": ("/CN=front", "DNS:front"),
     }
     for name, (subject, alternatives) in names.items():
         openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
@@ -265,6 +298,14 @@ def start_control_plane():
         f"--kubelet-client-certificate={pki}/admin.crt",
         f"--kubelet-client-key={pki}/admin.key",
         f"--kubelet-certificate-authority={pki}/ca.crt",
+        f"--requestheader-client-ca-file={pki}/ca.crt",
+        "--requestheader-allowed-names=front",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pki}/front.crt",
+        f"--proxy-client-key-file={pki}/front.key",
+        "--enable-aggregator-routing=true",
         "--allow-privileged=true",
     )
     answers = lambda: kubectl("get", "--raw", "/readyz", check=False, capture_output=True).returncode == 0  # noqa: E731
@@ -277,6 +318,9 @@ def start_control_plane():
         f"--root-ca-file={pki}/ca.crt",
         "--use-service-account-credentials=true",
         "--leader-elect=false",
+        "--horizontal-pod-autoscaler-sync-period=5s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=20s",
     )
     start("scheduler", BIN / "kube-scheduler", f"--kubeconfig={ADMIN}", "--leader-elect=false")
 
@@ -318,11 +362,14 @@ state = "{DIR}/containerd/state"
     start("containerd", "containerd", "-c", DIR / "containerd.toml")
     client = ("ctr", "-a", SOCKET)
     deadline(lambda: run(*client, "version", check=False, capture_output=True).returncode == 0, 60, "containerd")
-    pause = image("docker.io/local/pause:1", DIR / "pause.tar", ["/pause"], {"/pause": BIN / "pause"})
-    shell = image(
-        "docker.io/local/busybox:1", DIR / "busybox.tar", ["/bin/busybox", "sh"], {"/bin/busybox": "/bin/busybox"}
-    )
-    for archive in (pause, shell, *images):
+    own = {
+        "docker.io/local/pause:1": (["/pause"], {"/pause": BIN / "pause"}),
+        "docker.io/local/busybox:1": (["/bin/busybox", "sh"], {"/bin/busybox": "/bin/busybox"}),
+        addons.DNS_IMAGE: (["/coredns"], {"/coredns": BIN / "coredns"}),
+        addons.METRICS_IMAGE: (["/metrics-server"], {"/metrics-server": BIN / "metrics-server"}),
+    }
+    made = [image(name, DIR / f"{i}.tar", *parts) for i, (name, parts) in enumerate(own.items())]
+    for archive in (*made, *images):
         run(*client, "-n", "k8s.io", "images", "import", archive, stdout=subprocess.DEVNULL)
     configuration = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",

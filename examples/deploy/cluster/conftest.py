@@ -1,6 +1,9 @@
-"""One cluster for all tests of this folder, with the exporter's image in it."""
+"""One cluster for all tests of this folder, with the images in it, and the chart installed on it."""
 
+import json
 import os
+import subprocess
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,36 @@ import pytest
 import cluster
 
 ROOT = Path(__file__).parents[3]
-EXPORTER = Path(os.environ.get("KEPLER_EXPORTER", ROOT / "target/release/kepler-exporter"))
-IMAGE = "docker.io/local/kepler-exporter:1"
+CHART = Path(__file__).parents[1] / "helm/kepler"
+SHARED = Path(os.environ.get("KEPLER_SHARED", ROOT.parent / "shared"))
+BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+EXPORTER = Path(os.environ.get("KEPLER_EXPORTER", BUILT / "kepler-exporter"))
+SERVER = Path(os.environ.get("KEPLER_MODEL_SERVER", BUILT / "kepler-model-server"))
+# Images come by no registry; the second tag is what an upgrade goes to.
+PROGRAMS = {"kepler-exporter": EXPORTER, "kepler-model-server": SERVER}
+TAGS = ("1", "2")
+NAMESPACE, SERVING = "kepler-system", "kepler-model-server"
+PIPELINES = ("ec2-0.7.11", "specpower-0.7.11")
+FILES = f"{cluster.ADDRESS}:8099"
+
+
+def picture(name, tag="1"):
+    """The chart's values of an image of this repository."""
+    return {"repository": f"docker.io/local/{name}", "tag": tag, "pullPolicy": "Never"}
+
+
+def exporter_values(**more):
+    """Of an exporter whose meter plays a machine, on whatever this one is."""
+    config = {"monitor": {"interval": "1s"}}
+    exporter = {"extraArgs": ["--fake"], "config": config, **more}
+    return {"image": picture("kepler-exporter"), "exporter": exporter}
+
+
+def install(name, namespace, values, verb="install"):
+    cluster.helm(
+        verb, name, CHART, "-n", namespace, "--create-namespace", "--values=-", "--wait", "--timeout=180s",
+        input=json.dumps(values).encode(), stdout=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -17,13 +48,83 @@ def kubernetes(tmp_path_factory):
     if os.geteuid() != 0:
         pytest.skip("a cluster needs root")
     cluster.build()
-    archive = tmp_path_factory.mktemp("image") / "exporter.tar"
-    files = {"/kepler-exporter": EXPORTER, **cluster.libraries(EXPORTER)}
-    cluster.image(IMAGE, archive, ["/kepler-exporter"], files)
+    folder = tmp_path_factory.mktemp("images")
+    archives = []
+    for name, program in PROGRAMS.items():
+        files = {f"/{name}": program, **cluster.libraries(program)}
+        for tag in TAGS:
+            made = cluster.image(f"docker.io/local/{name}:{tag}", folder / f"{name}-{tag}.tar", [f"/{name}"], files)
+            archives.append(made)
     cluster.down()
     try:
-        cluster.up([archive])
+        cluster.up(archives)
         yield cluster
     finally:
         if "KUBE_KEEP" not in os.environ:
             cluster.down()
+
+
+@pytest.fixture(scope="session")
+def pipelines(kubernetes):
+    """The public pipelines, served to the cluster; their addresses for the chart."""
+    folder = SHARED / "data/kepler-model-db/v0.7"
+    if not folder.exists() and "CI" not in os.environ:
+        pytest.skip(f"no reference data in {SHARED}")
+    host, _, port = FILES.partition(":")
+    serve = ("python3", "-m", "http.server", port, "--bind", host, "--directory", folder)
+    child = subprocess.Popen(cluster.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield [{"name": name, "url": f"http://{FILES}/{name}.zip"} for name in PIPELINES]
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture(scope="module")
+def release(pipelines):
+    """The chart as it is installed, with three replicas of the model server; its values."""
+    server = {
+        "enabled": True,
+        "namespace": SERVING,
+        "image": picture("kepler-model-server"),
+        "models": pipelines,
+        "readinessProbe": {"initialDelaySeconds": 1},
+        # Autoscaling in seconds instead of minutes
+        "autoscaling": {"maxReplicas": 5, "scaleDown": {"stabilizationSeconds": 15, "periodSeconds": 15}},
+    }
+    values = {**exporter_values(), "modelServer": server, "modelHealth": {"schedule": "* * * * *"}}
+    install("kepler", NAMESPACE, values)
+    cluster.deadline(lambda: len(ready_replicas()) == 3, 120, "three replicas")
+    try:
+        yield values
+    finally:
+        cluster.helm("uninstall", "kepler", "-n", NAMESPACE, "--ignore-not-found", "--wait", stdout=subprocess.DEVNULL)
+
+
+def ready_replicas():
+    """The pods of the model server that requests go to."""
+    return [pod for pod in pods("kepler-model-server", SERVING) if is_ready(pod)]
+
+
+def pods(app, namespace):
+    """The pods that are not on their way out."""
+    found = cluster.get("pods", "-n", namespace, "-l", f"app={app}")["items"]
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def is_ready(pod):
+    conditions = pod["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def address(service, namespace):
+    """Where a Service answers, by its cluster address."""
+    spec = cluster.get("service", service, "-n", namespace)["spec"]
+    return f"{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
+
+def ask(url, **query):
+    """What a server in the cluster answers."""
+    url = f"{url}?{urllib.parse.urlencode(query)}" if query else url
+    command = cluster.inside("curl", "--silent", "--show-error", "--fail", "--max-time", "20", url)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import cluster
-from conftest import EXPORTER, IMAGE
+from conftest import EXPORTER, exporter_values, install
+from conftest import pods as pods_of
 
 SHELL = "docker.io/local/busybox:1"
 MODES = ("kubelet", "apiserver")
@@ -75,68 +76,11 @@ def say(words, name):
 # --- exporters --------------------------------------------------------------------------------------------------------
 
 
-def daemonset(mode):
-    name = f"kepler-{mode}"
-    arguments = [
-        "--kube.enable",
-        f"--kube.pod-informer.mode={mode}",
-        "--kube.pod-informer.poll-interval=5s",
-        "--host.sysfs=/host/sys",
-        "--monitor.interval=1s",
-        "--monitor.usage=ebpf",
-        "--fake",
-    ]
-    node = {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    exporter = {
-        "name": "exporter",
-        "image": IMAGE,
-        "imagePullPolicy": "Never",
-        "args": arguments,
-        "env": [node],
-        "securityContext": {
-            "capabilities": {"drop": ["ALL"], "add": ["BPF", "PERFMON", "DAC_READ_SEARCH", "SYS_PTRACE"]}
-        },
-        "volumeMounts": [{"name": "sys", "mountPath": "/host/sys", "readOnly": True}],
-    }
-    spec = {
-        "serviceAccountName": "kepler",
-        "hostPID": True,
-        "containers": [exporter],
-        "volumes": [{"name": "sys", "hostPath": {"path": "/sys"}}],
-    }
-    template = {"metadata": {"labels": {"app": name}}, "spec": spec}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": name, "namespace": "kepler"},
-        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
-    }
-
-
-ACCOUNT = [
-    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "kepler", "namespace": "kepler"}},
-    {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": "kepler"},
-        "rules": [
-            {"apiGroups": [""], "resources": ["nodes", "nodes/proxy"], "verbs": ["get"]},
-            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
-        ],
-    },
-    {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "kepler"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kepler"},
-        "subjects": [{"kind": "ServiceAccount", "name": "kepler", "namespace": "kepler"}],
-    },
-]
-
-
-def apply(objects):
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    cluster.kubectl("apply", "-f", "-", input=text.encode(), stdout=subprocess.DEVNULL)
+def deploy(mode):
+    """The chart's exporter, in a namespace of its own."""
+    polled = {"podInformer": {"pollInterval": "5s"}}
+    values = exporter_values(pods=mode, config={"monitor": {"interval": "1s"}, "kube": polled})
+    install(f"kepler-{mode}", f"kepler-{mode}", values)
 
 
 def running(pods, namespace):
@@ -178,7 +122,7 @@ def scrape(address):
 
 
 def addresses_of_daemonsets():
-    pods = cluster.get("pods", "-n", "kepler")["items"]
+    pods = [pod for mode in MODES for pod in pods_of("kepler-exporter", f"kepler-{mode}")]
     return [f"{pod['status']['podIP']}:28282" for pod in pods]
 
 
@@ -220,16 +164,12 @@ def shown(metrics, level, key):
 def crowd(kubernetes, tmp_path_factory):
     """Four exporters and pods of every kind."""
     words = tmp_path_factory.mktemp("words")
-    for namespace in ("kepler", "shop"):
-        apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
-
-    def account(namespace):
-        found = ("get", "sa", "default", "-n", namespace)
-        return cluster.kubectl(*found, check=False, capture_output=True).returncode == 0
-
-    cluster.deadline(lambda: account("shop") and account("kepler"), 60, "service accounts")
-    apply([*ACCOUNT, *(daemonset(mode) for mode in MODES)])
-    cluster.deadline(lambda: len(addresses_ready()) == len(MODES), 90, "the exporters' pods")
+    cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}])
+    for mode in MODES:
+        deploy(mode)
+    account = ("get", "serviceaccount", "default", "-n", "shop")
+    has_account = lambda: cluster.kubectl(*account, check=False, capture_output=True).returncode == 0  # noqa: E731
+    cluster.deadline(has_account, 60, "a service account")
     workers = {}
     for i in range(3):
         for kind in WORK:
@@ -241,7 +181,7 @@ def crowd(kubernetes, tmp_path_factory):
     pods.append(pod("many", words, [restarted, container("second", f"{BOX} sleep 100000")], init))
     static = pod("by-file", words, [container("alone", f"{BOX} sleep 100000")])
     (cluster.STATIC_PODS / "by-file.json").write_text(json.dumps(static))
-    apply(pods)
+    cluster.apply(pods)
     names = [*workers, "many", f"by-file-{cluster.NODE}"]
     cluster.deadline(lambda: running(names, "shop"), 120, "pods")
     debug = (
@@ -258,11 +198,10 @@ def crowd(kubernetes, tmp_path_factory):
     with on_the_host("kubelet", 29281) as one, on_the_host("apiserver", 29282) as two:
         time.sleep(12)
         yield words, workers, [*addresses_of_daemonsets(), one, two]
-
-
-def addresses_ready():
-    pods = cluster.get("pods", "-n", "kepler")["items"]
-    return [p for p in pods if p["status"]["phase"] == "Running" and p["status"].get("podIP")]
+    cluster.kubectl("delete", "namespace", "shop", "--wait=false", stdout=subprocess.DEVNULL)
+    (cluster.STATIC_PODS / "by-file.json").unlink()
+    for mode in MODES:
+        cluster.helm("uninstall", f"kepler-{mode}", "-n", f"kepler-{mode}", stdout=subprocess.DEVNULL)
 
 
 def check_names(address, names):
@@ -284,7 +223,7 @@ def test_every_container_and_pod_has_its_name_in_both_modes_inside_and_on_the_ho
     for address in addresses:
         living = check_names(address, names)
         shown_kinds = {names[id][2] for id in living}
-        assert {"worker", "app", "second", "proxy", "looker", "alone", "exporter"} <= shown_kinds, address
+        assert {"worker", "app", "second", "proxy", "looker", "alone", "kepler-exporter"} <= shown_kinds, address
 
 
 def test_cpu_time_of_busy_and_quiet_containers_over_a_minute_is_the_kernels(crowd):

@@ -1,0 +1,204 @@
+"""The chart on a real cluster: what it installs works, may do what it needs and no more, and goes without a trace."""
+
+import json
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+
+import cluster
+from conftest import (
+    CHART,
+    NAMESPACE,
+    PIPELINES,
+    SERVING,
+    TAGS,
+    address,
+    ask,
+    install,
+    is_ready,
+    picture,
+    pods,
+    ready_replicas,
+)
+
+PORT = 9099
+ANNOTATION = "prometheus.io/"
+# What every account may do, and the chart's objects that are not there yet when others are tried.
+EVERYBODY = {("selfsubjectreviews.authentication.k8s.io", "create")} | {
+    (f"selfsubject{kind}reviews.authorization.k8s.io", "create") for kind in ("access", "rules")
+}
+
+
+def targets():
+    """Scrape settings from the pods' annotations, as `prometheus-kubernetes.yaml` has Prometheus do it."""
+    for pod in cluster.get("pods", "-A")["items"]:
+        notes = pod["metadata"].get("annotations", {})
+        if notes.get(f"{ANNOTATION}scrape") == "true":
+            target = f"{pod['status']['podIP']}:{notes[f'{ANNOTATION}port']}"
+            yield {
+                "job_name": pod["metadata"]["name"],
+                "metrics_path": notes[f"{ANNOTATION}path"],
+                "static_configs": [{"targets": [target]}],
+            }
+
+
+@contextmanager
+def prometheus(folder):
+    settings = folder / "prometheus.yaml"
+    settings.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": list(targets())}))
+    listen = f"127.0.0.1:{PORT}"
+    flags = (f"--config.file={settings}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={listen}")
+    with (folder / "log").open("wb") as log:
+        child = subprocess.Popen(cluster.inside(shutil.which("prometheus"), *flags), stdout=log, stderr=log)
+    try:
+        yield lambda query: json.loads(ask(f"http://{listen}/api/v1/query", query=query))["data"]["result"]
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def test_prometheus_finds_the_pods_by_their_annotations_and_shows_true_names(release, tmp_path):
+    running = {pod["metadata"]["name"]: pod for pod in cluster.get("pods", "-A")["items"] if is_ready(pod)}
+    ours = [pod for pod in running.values() if pod["metadata"]["namespace"] in (NAMESPACE, SERVING)]
+    assert len(ours) >= 4, "an exporter and three model servers"
+    with prometheus(tmp_path) as query:
+
+        def shown():
+            try:
+                return bool(query("kepler_container_joules_total > 0"))
+            except subprocess.CalledProcessError:
+                return False
+
+        cluster.deadline(shown, 60, "the first scrape")
+        time.sleep(5)
+        assert {s["metric"]["job"] for s in query("up == 1")} >= {pod["metadata"]["name"] for pod in ours}
+        watts = {
+            (s["metric"]["pod_name"], s["metric"]["pod_namespace"])
+            for s in query("kepler_pod_cpu_watts{state='running'}")
+        }
+        joules = query("kepler_container_joules_total")
+        models = query("kepler_model_server_models")
+    for pod in ours:
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        assert (name, namespace) in watts
+        # The pod's own sandbox has no name.
+        found = {s["metric"].get("container_name") for s in joules if s["metric"].get("pod_name") == name}
+        assert found - {None} == {c["name"] for c in pod["spec"]["containers"]}
+    assert models
+
+
+def test_the_api_server_takes_every_object_without_a_warning(release):
+    """The chart's objects with all that needs no other API, and the plain manifests."""
+    flags = [
+        word
+        for value in (
+            "modelServer.enabled=true", f"modelServer.namespace={SERVING}", "modelServer.ingress.enabled=true",
+            "networkPolicy.enabled=true", "dashboards.enabled=true", "exporter.https.enabled=true",
+        )
+        for word in ("--set", value)
+    ]  # fmt: skip
+    version = f"--kube-version={cluster.VERSION}"
+    made = cluster.helm("template", "kepler", CHART, version, "-n", NAMESPACE, *flags, capture_output=True).stdout
+    dry = ("apply", "--dry-run=server", "--warnings-as-errors", "--force-conflicts", "--server-side")
+    cluster.kubectl(*dry, "-f", "-", input=made, stdout=subprocess.DEVNULL)
+    for overlay in ("exporter", "with-server", "server", "estimator-only"):
+        folder = CHART.parents[1] / "k8s" / overlay
+        cluster.kubectl(*dry, "-k", folder, stdout=subprocess.DEVNULL)
+
+
+def rights(account, namespace):
+    """What an account may do, beside asking who it is and for the API's own pages."""
+    listed = cluster.kubectl(
+        "auth", "can-i", "--list", "--no-headers", f"--as=system:serviceaccount:{namespace}:{account}",
+        "-n", namespace, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for line in listed.splitlines():
+        resource, _, rest = line.partition(" ")
+        if resource:
+            names = rest.split("[")[2].split("]")[0]
+            verbs = rest.split("[")[3].split("]")[0].split()
+            yield from ((resource, names, verb) for verb in verbs if (resource, verb) not in EVERYBODY)
+
+
+def test_accounts_may_do_what_they_need_and_nothing_else(release):
+    assert set(rights("kepler", NAMESPACE)) == {("nodes", "", "get"), ("nodes/pods", "", "get")}
+    usage = {("configmaps", "model-usage-stats", verb) for verb in ("get", "update")}
+    assert set(rights("kepler-model-server", SERVING)) == usage
+    assert not set(rights("model-health-check", SERVING))
+
+
+def test_helm_test_passes(release):
+    cluster.helm("test", "kepler", "-n", NAMESPACE, "--timeout=60s", stdout=subprocess.DEVNULL)
+
+
+def stored(pod):
+    """Where a replica keeps the pipelines that it fetched."""
+    volumes = cluster.DIR / "kubelet/pods" / pod["metadata"]["uid"] / "volumes"
+    return volumes / "kubernetes.io~empty-dir/models/models"
+
+
+def test_the_health_job_has_a_model_that_is_gone_fetched_again_and_reports(release):
+    replicas = ready_replicas()
+    cluster.deadline(
+        lambda: all((stored(p) / f"{n}.zip").exists() for p in replicas for n in PIPELINES), 120, "pipelines"
+    )
+    file = stored(replicas[0]) / f"{PIPELINES[0]}.zip"
+    file.unlink()
+    where = f"{replicas[0]['status']['podIP']}:"
+
+    def log():
+        """Of the scheduled check that met the gap."""
+        for pod in pods("kepler-model-health", SERVING):
+            name = pod["metadata"]["name"]
+            text = cluster.kubectl("logs", "-n", SERVING, name, check=False, capture_output=True, text=True).stdout
+            if f"missing: {PIPELINES[0]}; pulled: {PIPELINES[0]}" in text and "is healthy" in text:
+                return text
+        return None
+
+    cluster.deadline(log, 150, "the health check")
+    assert len([line for line in log().splitlines() if "of 2 models present" in line]) == 3
+    assert where in log()
+    assert file.exists()
+    # Whoever the Service chose has the report.
+    reports = [json.loads(ask(f"http://{pod['status']['podIP']}:8100/usage"))["health"] for pod in replicas]
+    assert any(r["replicas"] and len(r["replicas"]) == 3 for r in reports if r)
+
+
+def test_usage_is_added_up_in_the_config_map(release):
+    server = address("kepler-model-server", SERVING)
+    for _ in range(30):
+        ask(f"http://{server}/best-models")
+    figures = lambda: json.loads(cluster.get("configmap", "model-usage-stats", "-n", SERVING)["data"]["usage_data"])  # noqa: E731
+    cluster.deadline(lambda: figures()["models"][PIPELINES[0]]["pulls"] >= 3, 60, "the replicas' figures")
+    assert len(figures()["writers"]) >= 3
+
+
+def test_upgrade_rollback_and_uninstall(release):
+    first = images()
+    other = {**release, "image": picture("kepler-exporter", TAGS[1])}
+    other["exporter"] = {**release["exporter"], "config": {"monitor": {"interval": "3s"}}}
+    other["modelServer"] = {
+        **release["modelServer"],
+        "image": picture("kepler-model-server", TAGS[1]),
+        "rateLimit": 5000,
+    }
+    install("kepler", NAMESPACE, other, verb="upgrade")
+    assert all(image.endswith(f":{TAGS[1]}") for image in images()), images()
+    assert "3s" in cluster.get("configmap", "kepler", "-n", NAMESPACE)["data"]["config.yaml"]
+    rollout = cluster.get("deployment", "kepler-model-server", "-n", SERVING)
+    assert "--rate-limit=5000/s" in rollout["spec"]["template"]["spec"]["containers"][0]["args"]
+    cluster.helm("rollback", "kepler", "-n", NAMESPACE, "--wait", "--timeout=180s", stdout=subprocess.DEVNULL)
+    assert images() == first
+    cluster.helm("uninstall", "kepler", "-n", NAMESPACE, "--wait", stdout=subprocess.DEVNULL)
+    kinds = cluster.kubectl(
+        "api-resources", "--verbs=list", "-o", "name", capture_output=True, text=True
+    ).stdout.split()
+    ours = "app.kubernetes.io/instance=kepler"
+    listing = ("get", ",".join(kinds), "-A", "-l", ours, "-o", "name")
+    cluster.deadline(lambda: not cluster.kubectl(*listing, capture_output=True).stdout, 90, "the objects to be gone")
+
+
+def images():
+    chosen = [*pods("kepler-exporter", NAMESPACE), *pods("kepler-model-server", SERVING)]
+    return {container["image"] for pod in chosen for container in pod["spec"]["containers"]}
