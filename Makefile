@@ -13,6 +13,7 @@ DEPLOY  := $(CURDIR)/.venv-deploy
 TOOLS   := $(or $(KUBE_BIN),$(HOME)/.cache/kube-test/bin)
 NODE    := kepler-node/node_modules/.package-lock.json
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+MUSL    := $(shell uname -m)-unknown-linux-musl
 # The two bindings are tested from Python and Node, which build them; linking them as Rust tests would show nothing.
 RUST    := --workspace --exclude kepler-py --exclude kepler-node
 
@@ -89,9 +90,14 @@ test-deploy: tools $(DEPLOY)/.ready ## chart, manifests, rules, dashboards and A
 	cargo build -p kepler-exporter -p kepler-model-server
 	cd examples/deploy/tests && PATH="$(DEPLOY)/bin:$$PATH:$(TOOLS)" python -m pytest -q
 
-test-cluster: $(PYTEST) ## the exporter on a real Kubernetes of one node (root; builds it from Go modules once, some minutes)
-	cargo build --release -p kepler-exporter
+test-cluster: tools programs $(PYTEST) ## the chart on a real Kubernetes of one node (root; builds it from Go modules once, some minutes)
 	cd examples/deploy/cluster && $(BIN)/python -m pytest -q -s
+
+programs: ## what is in the images, built as the Dockerfiles do
+	@type musl-gcc >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends musl-tools; }
+	rustup target add $(MUSL)
+	cargo build --release --locked -p kepler-exporter
+	cargo build --release --locked -p kepler-model-server --target $(MUSL)
 
 wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
 	$(BIN)/maturin build --release --locked -m kepler-py/Cargo.toml -o dist
@@ -121,4 +127,4 @@ $(DEPLOY)/.ready: examples/deploy/tests/requirements.txt
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-deploy test-cluster wheels deb npm tools
+.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-deploy test-cluster programs wheels deb npm tools

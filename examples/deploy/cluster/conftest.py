@@ -13,9 +13,10 @@ import cluster
 ROOT = Path(__file__).parents[3]
 CHART = Path(__file__).parents[1] / "helm/kepler"
 SHARED = Path(os.environ.get("KEPLER_SHARED", ROOT.parent / "shared"))
-BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
-EXPORTER = Path(os.environ.get("KEPLER_EXPORTER", BUILT / "kepler-exporter"))
-SERVER = Path(os.environ.get("KEPLER_MODEL_SERVER", BUILT / "kepler-model-server"))
+BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+STATIC = BUILT / f"{os.uname().machine}-unknown-linux-musl"
+EXPORTER = Path(os.environ.get("KEPLER_EXPORTER", BUILT / "release/kepler-exporter"))
+SERVER = Path(os.environ.get("KEPLER_MODEL_SERVER", STATIC / "release/kepler-model-server"))
 # Images come by no registry; the second tag is what an upgrade goes to.
 PROGRAMS = {"kepler-exporter": EXPORTER, "kepler-model-server": SERVER}
 TAGS = ("1", "2")
