@@ -151,11 +151,8 @@ def sampling():
                 # From the opened source on: buffers, accounts, and two snapshots.
                 figures = {name: told[name] for name in ["processes", "tasks", "us_a_process", "us_a_task"]}
                 figures["grown_mib"] = round(told["grown_kib"] / 1024, 2)
-                tell(
-                    f"sample by {source}, load {' '.join(map(str, words[:3]))}",
-                    figures,
-                    **(limits if source == "ebpf" else {}),
-                )
+                tell(f"sample by {source}, load {' '.join(map(str, words[:3]))}", figures,
+                     **(limits if source == "ebpf" else {}))
     told = sample("text", 100_000)
     tell("text of a page", {name: told[name] for name in ["series", "ms", "first_ms"]}, ms=at_most(50))
 
@@ -183,21 +180,14 @@ def exporter_figures():
                 ms, series, size, _ = scrape(gzipped)
                 times.append(ms)
             used = (cpu_seconds(child.pid) - before) / (time.perf_counter() - start)
-            figures = {
-                "series": series,
-                "bytes": size,
-                "cpu_percent": round(used * 100, 3),
-                "rss_mib": round(rss_mib(child.pid), 1),
-                "peak_mib": round(rss_mib(child.pid, "VmHWM"), 1),
-                "scrape_ms": round(statistics.median(times), 2),
-            }
+            figures = {"series": series, "bytes": size, "cpu_percent": round(used * 100, 3),
+                       "rss_mib": round(rss_mib(child.pid), 1), "peak_mib": round(rss_mib(child.pid, "VmHWM"), 1),
+                       "scrape_ms": round(statistics.median(times), 2)}
             if gzipped:
                 figures["times_plain"] = round(used / plain[families], 2)
                 limits = {"times_plain": at_most(2)}
             plain[families] = used
-            tell(
-                f"exporter, {processes} processes, {families} families{', gzip' if gzipped else ''}", figures, **limits
-            )
+            tell(f"exporter, {processes} processes, {families} families{', gzip' if gzipped else ''}", figures, **limits)
 
 
 def short():
@@ -222,14 +212,8 @@ def prometheus():
             f"scrape_configs:\n- job_name: kepler\n  scrape_interval: 5s\n  static_configs:\n  - targets: ['127.0.0.1:{PORT}']\n"
         )
         server = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={folder}/prometheus.yml",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=error",
-            ]
-        )
+            ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"])
         try:
             time.sleep(25)
             start = time.monotonic()
@@ -239,17 +223,9 @@ def prometheus():
             expression = f'sum(increase(kepler_process_cpu_seconds_total{{comm="load"}}[{max(60, window)}s]))'
             seen = query(port, expression)
             series = query(port, 'count({job="kepler"})')
-            tell(
-                "845 processes of 20 ms through Prometheus",
-                {
-                    "rusage_seconds": round(truth, 3),
-                    "increase_seconds": round(seen, 3),
-                    "share": round(seen / truth, 4),
-                    "series": int(series),
-                },
-                share=at_least(0.95),
-                series=at_most(20_000),
-            )
+            tell("845 processes of 20 ms through Prometheus",
+                 {"rusage_seconds": round(truth, 3), "increase_seconds": round(seen, 3), "share": round(seen / truth, 4),
+                  "series": int(series)}, share=at_least(0.95), series=at_most(20_000))
         finally:
             server.terminate()
             server.wait()
@@ -261,17 +237,11 @@ def hooks():
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder, "hooks.o")
         machine = f"-I/usr/include/{os.uname().machine}-linux-gnu"
-        subprocess.run(
-            ["clang-19", "-O2", "-g", "-target", "bpf", "-mcpu=v3", machine, "-c", source, "-o", built], check=True
-        )
+        subprocess.run(["clang-19", "-O2", "-g", "-target", "bpf", "-mcpu=v3", machine, "-c", source, "-o", built], check=True)
         rounds = [sample("hooks", built) for _ in range(3)]
     names = ["empty_ns", "storage_ns", "ours_ns", "storage_ratio", "ours_ratio"]
-    tell(
-        "hook on each context switch",
-        {name: statistics.median(told[name] for told in rounds) for name in names},
-        storage_ratio=at_most(2),
-        ours_ratio=at_most(10),
-    )
+    tell("hook on each context switch", {name: statistics.median(told[name] for told in rounds) for name in names},
+         storage_ratio=at_most(2), ours_ratio=at_most(10))
 
 
 def cost():
@@ -280,15 +250,12 @@ def cost():
     for name, count, flags in [("default", pairs, []), ("all", pairs // 2, ["all"])]:
         for operation in ["reads", "tcp", "switches", "forks"]:
             words = [operation, str(count), slice_ms, *flags]
-            told = json.loads(
-                subprocess.run([BIN / "alternate", *words], check=True, capture_output=True, text=True).stdout
-            )
+            told = json.loads(subprocess.run([BIN / "alternate", *words], check=True, capture_output=True, text=True).stdout)
             figures = {key: told[key] for key in ["ns", "slower_percent", "low", "high", "bpf_ns", "bpf_percent"]}
             figures |= {program: f"{each['runs_each']} x {each['ns']} ns" for program, each in told["programs"].items()}
             # Shown is what lies within the interval as a whole; what the kernel counts for our programs is the floor.
-            tell(
-                f"{operation} under the {name} hooks, {count} pairs", figures, **({} if flags else {"high": at_most(1)})
-            )
+            tell(f"{operation} under the {name} hooks, {count} pairs", figures,
+                 **({} if flags else {"high": at_most(1)}))
 
 
 def soak():
@@ -313,22 +280,10 @@ def soak():
             time.sleep(5)
             _, _, _, text = scrape()
         left = sum(1 for line in text.splitlines() if 'comm="load"' in line)
-        tell(
-            f"soak, {seconds} s at 1 Hz, 100 forks a second",
-            {
-                "rss_first_mib": round(first, 2),
-                "rss_most_mib": round(most, 2),
-                "rss_last_mib": round(last, 2),
-                "grown_mib": round(most - first, 2),
-                "series_most": series_most,
-                "series_late": late,
-                "series_left": left,
-            },
-            grown_mib=at_most(2),
-            series_most=at_most(20_000),
-            series_late=at_most(0),
-            series_left=at_most(0),
-        )
+        tell(f"soak, {seconds} s at 1 Hz, 100 forks a second",
+             {"rss_first_mib": round(first, 2), "rss_most_mib": round(most, 2), "rss_last_mib": round(last, 2),
+              "grown_mib": round(most - first, 2), "series_most": series_most, "series_late": late, "series_left": left},
+             grown_mib=at_most(2), series_most=at_most(20_000), series_late=at_most(0), series_left=at_most(0))
 
 
 WRK_POST = """wrk.method = "POST"
@@ -373,35 +328,17 @@ def server():
                 break
             time.sleep(0.005)
         ready = time.perf_counter() - start
-        tell(
-            "model server, both public pipelines: start",
-            {
-                "seconds": round(ready, 2),
-                "cpu_seconds": round(cpu_seconds(child.pid), 2),
-                "rss_mib": round(rss_mib(child.pid), 1),
-            },
-            seconds=at_most(1.5),
-            rss_mib=at_most(80),
-        )
-        every = [
-            "bpf_block_irq",
-            "bpf_cpu_time_ms",
-            "bpf_net_rx_irq",
-            "bpf_net_tx_irq",
-            "bpf_page_cache_hit",
-            "cache_miss",
-            "cpu_cycles",
-            "cpu_instructions",
-        ]
+        tell("model server, both public pipelines: start",
+             {"seconds": round(ready, 2), "cpu_seconds": round(cpu_seconds(child.pid), 2), "rss_mib": round(rss_mib(child.pid), 1)},
+             seconds=at_most(1.5), rss_mib=at_most(80))
+        every = ["bpf_block_irq", "bpf_cpu_time_ms", "bpf_net_rx_irq", "bpf_net_tx_irq", "bpf_page_cache_hit", "cache_miss",
+                 "cpu_cycles", "cpu_instructions"]
         spec = {"processor": "intel_xeon_platinum_8276m", "cores": 56, "chips": 2, "memory": 192, "frequency": 2200}
 
         def model(**fields):
             return {"metrics": every, "output_type": "AbsPower", **fields}
 
-        rows = {
-            "features": ["bpf_cpu_time_ms", "bpf_page_cache_hit"],
-            "rows": [[100.0 * row, 0.0] for row in range(100)],
-        }
+        rows = {"features": ["bpf_cpu_time_ms", "bpf_page_cache_hit"], "rows": [[100.0 * row, 0.0] for row in range(100)]}
         seconds = int(os.environ.get("SECONDS_EACH", "5"))
         for name, path, body, limit in [
             ("best-models rapl", "/best-models", None, 0.2),
@@ -411,12 +348,7 @@ def server():
             ("model weights acpi, a machine", "/model", model(source="acpi", weight=True, machine_spec=spec), 0.3),
             ("model zip rapl", "/model", model(), 1),
             ("model zip acpi", "/model", model(source="acpi"), 1),
-            (
-                "estimate of 100 rows acpi, a machine",
-                "/estimate",
-                {"source": "acpi", "machine_spec": spec, **rows},
-                None,
-            ),
+            ("estimate of 100 rows acpi, a machine", "/estimate", {"source": "acpi", "machine_spec": spec, **rows}, None),
         ]:
             for clients in [1, 8]:
                 before = cpu_seconds(child.pid)
@@ -425,31 +357,17 @@ def server():
                 limits = {"p50_ms": at_most(limit)} if limit and clients == 1 else {}
                 if limit and clients == 8 and limit < 1:
                     limits = {"per_second": at_least(5000)}
-                tell(
-                    f"model server, {name}, {clients} client{'s' if clients > 1 else ''}",
-                    {"p50_ms": median, "p99_ms": late, "per_second": rate, "cpu_us": round(used * 1e6, 1)},
-                    **limits,
-                )
-        tell(
-            "model server, after that",
-            {"rss_mib": round(rss_mib(child.pid), 1), "peak_mib": round(rss_mib(child.pid, "VmHWM"), 1)},
-            rss_mib=at_most(80),
-        )
+                tell(f"model server, {name}, {clients} client{'s' if clients > 1 else ''}",
+                     {"p50_ms": median, "p99_ms": late, "per_second": rate, "cpu_us": round(used * 1e6, 1)}, **limits)
+        tell("model server, after that", {"rss_mib": round(rss_mib(child.pid), 1), "peak_mib": round(rss_mib(child.pid, "VmHWM"), 1)},
+             rss_mib=at_most(80))
     finally:
         child.terminate()
         child.wait(timeout=30)
 
 
-FIGURES = {
-    "sampling": sampling,
-    "exporter": exporter_figures,
-    "short": short,
-    "prometheus": prometheus,
-    "hooks": hooks,
-    "cost": cost,
-    "server": server,
-    "soak": soak,
-}
+FIGURES = {"sampling": sampling, "exporter": exporter_figures, "short": short, "prometheus": prometheus, "hooks": hooks,
+           "cost": cost, "server": server, "soak": soak}
 
 if __name__ == "__main__":
     names = [word for word in sys.argv[1:] if not word.isdigit()]
