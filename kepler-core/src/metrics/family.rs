@@ -133,6 +133,8 @@ pub(super) enum NodeSeries {
     ZoneAmbiguous,
     Cost(Cost),
     Parts,
+    ModelFetches,
+    ModelSuccess,
 }
 
 /// Which share of a zone's energy.
@@ -393,6 +395,8 @@ pub static FAMILIES: &[Family] = &[
     row(C, Own, Node, "kepler_exporter_pending_expired_total", &[], N(NodeSeries::Cost(Cost::PendingExpired)), "Ended processes whose final total never came."),
     row(C, Own, Node, "kepler_exporter_refused_total", &[], N(NodeSeries::Cost(Cost::Refused)), "Steps of CPU time that were not believed."),
     row(G, Own, Node, "kepler_exporter_part_attached", &["part"], N(NodeSeries::Parts), "Whether a part of a source (a kernel hook, a meter) is in use: 1 or 0."),
+    row(C, Own, Node, "kepler_exporter_model_fetches_total", &["result"], N(NodeSeries::ModelFetches), "Attempts to fetch power models from a server, by their result."),
+    row(G, Own, Node, "kepler_exporter_model_fetch_success_timestamp_seconds", &[], N(NodeSeries::ModelSuccess), "When power models were last fetched from a server."),
     row(C, Own, Node, "process_cpu_seconds_total", &[], N(NodeSeries::Cost(Cost::OwnCpu)), "CPU time of this exporter."),
     row(G, Own, Node, "process_resident_memory_bytes", &[], N(NodeSeries::Cost(Cost::OwnMemory)), "Resident memory of this exporter."),
 ];

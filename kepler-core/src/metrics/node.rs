@@ -1,5 +1,7 @@
 //! Series about the machine, about where figures come from, and about ourselves.
 
+use std::time::UNIX_EPOCH;
+
 use super::family::{Component, Cost, NodeSeries, Part};
 use super::identity::{Identity, Own};
 use super::labels::Modes;
@@ -105,6 +107,18 @@ impl View<'_> {
                 }
             }
             NodeSeries::Parts => self.parts(emit),
+            NodeSeries::ModelFetches => {
+                if let Some(fetches) = self.snapshot.model_fetches {
+                    emit(&["success"], Value::count(fetches.successes));
+                    emit(&["failure"], Value::count(fetches.failures));
+                }
+            }
+            NodeSeries::ModelSuccess => {
+                let last = self.snapshot.model_fetches.and_then(|f| f.last_success);
+                if let Some(at) = last.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+                    emit(&[], Value::time(at));
+                }
+            }
         }
     }
 

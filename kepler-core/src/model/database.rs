@@ -15,6 +15,9 @@ use super::spec::SpecRecord;
 use super::xgboost;
 use crate::error::{Error, Result};
 
+/// The class of a model whose file is of the library's own format.
+pub(super) const OWN_CLASS: &str = "kepler-model";
+
 /// A model's `metadata.json`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Metadata {
@@ -65,6 +68,9 @@ pub(super) fn model(
     place: &str,
 ) -> Result<ModelFile> {
     let metadata = Metadata::parse(&read("metadata.json")?, place)?;
+    if metadata.others.get("model_class").and_then(Value::as_str) == Some(OWN_CLASS) {
+        return ModelFile::from_json(&read(&metadata.model_file)?, place);
+    }
     let parts: BTreeMap<Component, Part> = serde_json::from_slice(&read(&metadata.model_file)?)
         .map_err(|e| Error::malformed(place, "a file a component", e.to_string()))?;
     let mut scales: Option<Vec<Scale>> = None;

@@ -8,6 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::archive::Zip;
+use super::database::OWN_CLASS;
 use super::registry::{ModelEntry, ModelRegistry};
 use super::spec::SpecRecord;
 use super::{ModelFile, PowerModel, weights};
@@ -106,7 +107,7 @@ fn package(file: &ModelFile, mae: Option<f64>, machine: Option<&SpecRecord>) -> 
         .unwrap_or_else(|| SpecRecord::from(&file.machine));
     let mut metadata = json!({
         "model_name": file.name,
-        "model_class": "kepler-model",
+        "model_class": OWN_CLASS,
         "model_file": model_file,
         "features": features,
         "fe_files": [],

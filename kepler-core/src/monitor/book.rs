@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::energy::{Domain, EnergySource, Reading, Zone};
-use crate::modeled::Modeled;
+use crate::modeled::{GivenModel, Modeled};
 use crate::provenance::Provenance;
 use crate::units::Joules;
-use crate::usage::{NodeReader, NodeUsage};
+use crate::usage::{Counters, NodeReader, NodeUsage};
 
 /// Energy sources with the running totals of their zones. Each domain is read from one source: the first that has it.
 pub(super) struct Book {
@@ -44,6 +44,8 @@ pub(super) struct ModeledMeter {
     usage: NodeUsage,
     looked: Option<Duration>,
     fed: Duration,
+    /// What was counted of the machine in the last sample, and how long that was.
+    counted: (Counters, Duration),
 }
 
 /// One zone's running total.
@@ -76,11 +78,12 @@ impl ModeledMeter {
             usage,
             looked: None,
             fed: Duration::ZERO,
+            counted: Default::default(),
         }
     }
 
     /// Tells the model how busy the machine was since it was told last. Between two readings that are close together the
-    /// machine is taken to be as busy as when it was last looked at.
+    /// machine is taken to be as busy as when it was last looked at, and to do what was counted in the last sample.
     fn feed(&mut self, now: Duration) {
         let unknown = self.usage.busy_ratio().is_none();
         if self
@@ -91,8 +94,11 @@ impl ModeledMeter {
         {
             self.fed = now;
         }
+        let interval = now.saturating_sub(self.fed);
+        let (counters, over) = &self.counted;
         let since = NodeUsage {
-            interval: now.saturating_sub(self.fed),
+            interval,
+            counters: counters.in_proportion(interval, *over),
             ..self.usage.clone()
         };
         self.model.feed(&since);
@@ -167,6 +173,34 @@ impl Book {
             readings: Vec::new(),
             clock,
         }
+    }
+
+    /// Models learn what was counted of the machine.
+    pub(super) fn tell(&mut self, node: &NodeUsage) {
+        for modeled in self.modeled() {
+            modeled.counted = (node.counters, node.interval);
+        }
+    }
+
+    /// A model takes over from the embedded one.
+    pub(super) fn give(&mut self, model: GivenModel) {
+        if let Some(modeled) = self.modeled().next() {
+            modeled.model.give(model);
+        }
+    }
+
+    fn modeled(&mut self) -> impl Iterator<Item = &mut ModeledMeter> {
+        self.sources.iter_mut().filter_map(|s| match &mut s.meter {
+            Meter::Modeled(modeled) => Some(modeled.as_mut()),
+            Meter::Measured(_) => None,
+        })
+    }
+
+    /// Whether a model stands in for meters.
+    pub(super) fn has_model(&self) -> bool {
+        self.sources
+            .iter()
+            .any(|s| matches!(s.meter, Meter::Modeled(_)))
     }
 
     /// What tells the time.

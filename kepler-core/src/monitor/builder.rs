@@ -21,6 +21,7 @@ use crate::usage::{
 use super::accounts::{Accounts, Keep};
 use super::book::{Book, Clock, Meter, ModeledMeter};
 use super::measure::EnergyMeter;
+use super::models::Models;
 use super::names::PodNames;
 use super::snapshot::Sources;
 use super::zones::Zones;
@@ -54,6 +55,7 @@ pub struct MonitorBuilder {
     extra: Vec<Box<dyn EnergySource>>,
     idle: IdlePolicy,
     gpu: GpuChoice,
+    for_models: CounterSet,
     #[cfg(feature = "nvml")]
     gpus: Option<GpuReader>,
 }
@@ -88,6 +90,7 @@ impl Default for MonitorBuilder {
             extra: Vec::new(),
             idle: IdlePolicy::default(),
             gpu: GpuChoice::Auto,
+            for_models: CounterSet::EMPTY,
             #[cfg(feature = "nvml")]
             gpus: None,
         }
@@ -114,6 +117,14 @@ impl MonitorBuilder {
     #[must_use]
     pub fn counters(mut self, counters: CounterSet) -> Self {
         self.counters = self.counters.union(counters);
+        self
+    }
+
+    /// Counters wanted where energy is modeled, so that models of more than CPU time can be given
+    /// ([`Monitor::models`]). Where it is measured their hooks cost nothing.
+    #[must_use]
+    pub fn counters_for_models(mut self, counters: CounterSet) -> Self {
+        self.for_models = self.for_models.union(counters);
         self
     }
 
@@ -217,6 +228,13 @@ impl MonitorBuilder {
     pub fn build(mut self) -> Result<Monitor> {
         let meter = self.open_meter()?;
         let mut notes = meter.notes().to_vec();
+        let models = match meter.with_book(|book| book.has_model()) {
+            true => Some(Models::new(MachineSpec::discover(&self.host)?)),
+            false => None,
+        };
+        if models.is_some() {
+            self.counters = self.counters.union(self.for_models);
+        }
         let usage_source = open_usage(&self.host, self.usage, self.counters, &mut notes)?;
         let (domains, energy) = meter.with_book(|book| (book.domains().to_vec(), book.names()));
         let sources = Sources {
@@ -248,6 +266,8 @@ impl MonitorBuilder {
             last: None,
             sources: Arc::new(sources),
             names: PodNames::default(),
+            models,
+            model_fetches: None,
             exported: Arc::new(AtomicU64::new(0)),
             process: std::process::id(),
         })

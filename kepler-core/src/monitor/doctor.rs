@@ -39,6 +39,15 @@ pub struct Diagnosis {
 /// # Errors
 /// When `/proc` itself cannot be read.
 pub fn doctor(host: &Host) -> Result<Diagnosis> {
+    doctor_with(host, &Meters::default())
+}
+
+/// The same for a monitor that looks for these meters ([`super::MonitorBuilder::meters`]): they decide whether energy is
+/// measured; the others are tried and told all the same.
+///
+/// # Errors
+/// As [`doctor`].
+pub fn doctor_with(host: &Host, wanted: &Meters) -> Result<Diagnosis> {
     let machine = MachineSpec::discover(host)?;
     let mut notes = Vec::new();
     let mut measured = false;
@@ -46,7 +55,7 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
         let meters = Meters {
             rapl: vec![rapl],
             hwmon: false,
-            ..Meters::default()
+            zones: wanted.zones.clone(),
         };
         let (sources, mut tried) = energy::open(host, &meters);
         for source in sources {
@@ -54,8 +63,8 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
                 tried.retain(|note| !note.active);
                 tried.push(Note::off(rapl.as_str(), &error, ""));
             } else {
-                // The other ways are opt-in, so what they give is not what a monitor uses by itself.
-                measured |= rapl == Rapl::Powercap;
+                // What is not looked for is not used.
+                measured |= wanted.rapl.contains(&rapl);
             }
         }
         notes.extend(tried);
@@ -68,7 +77,7 @@ pub fn doctor(host: &Host) -> Result<Diagnosis> {
             ..Meters::default()
         },
     );
-    measured |= !sensors.is_empty();
+    measured |= wanted.hwmon && !sensors.is_empty();
     notes.extend(tried);
     let model = embedded::for_machine(&machine);
     let role = if measured {

@@ -7,6 +7,7 @@ mod child;
 mod doctor;
 mod fold;
 mod measure;
+mod models;
 mod names;
 mod rank;
 mod snapshot;
@@ -21,6 +22,7 @@ use crate::attribution::{IdleShare, IdleSplit, Residual, Shares};
 use crate::energy::Domain;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::note::Note;
 use crate::units::{Joules, Watts};
 #[cfg(feature = "nvml")]
 use crate::usage::GpuReader;
@@ -31,9 +33,10 @@ use accounts::{Accounts, Prices, Share};
 use zones::{DomainDelta, Judge, Zones};
 
 pub use builder::{GpuChoice, MonitorBuilder, UsageChoice};
-pub use doctor::{Diagnosis, doctor};
+pub use doctor::{Diagnosis, doctor, doctor_with};
 pub use fold::Fold;
 pub use measure::{EnergyMeter, MeasuredDomain, Measurement, Scope, Window};
+pub use models::{ModelFetches, Models};
 pub use names::PodNames;
 pub use rank::{Ranked, WorkloadKind};
 pub use snapshot::{
@@ -78,6 +81,8 @@ pub struct Monitor {
     last: Option<Duration>,
     sources: Arc<Sources>,
     names: PodNames,
+    models: Option<Models>,
+    model_fetches: Option<ModelFetches>,
     exported: Arc<AtomicU64>,
     process: u32,
 }
@@ -137,6 +142,11 @@ impl Monitor {
         self.names.clone()
     }
 
+    /// A handle that gives this monitor power models in place of the embedded one; `None` where energy is measured.
+    pub fn models(&self) -> Option<Models> {
+        self.models.clone()
+    }
+
     /// Takes a sample. The first one is the baseline: nothing is booked from before it.
     ///
     /// # Errors
@@ -149,6 +159,7 @@ impl Monitor {
         let (wall, cpu) = (Instant::now(), Host::thread_cpu_time());
         let now = self.meter.now();
         self.usage_source.sample(now, &mut self.usage)?;
+        self.learn_models();
         // Right behind the usage, so that both speak of the same interval.
         #[cfg(feature = "nvml")]
         if let Some(gpus) = &mut self.gpus {
@@ -183,12 +194,29 @@ impl Monitor {
         if let Some(table) = news.table {
             self.accounts.rename(table);
         }
-        if let Some(note) = news.note {
-            let mut sources = (*self.sources).clone();
-            sources.notes.retain(|known| known.part != note.part);
-            sources.notes.push(note);
-            self.sources = Arc::new(sources);
-        }
+        news.note.into_iter().for_each(|note| self.note(note));
+    }
+
+    /// Models get what the machine did, and new ones take over.
+    fn learn_models(&mut self) {
+        let Some(models) = &self.models else {
+            return;
+        };
+        let news = models.news(self.usage.collected);
+        self.meter.with_book(|book| {
+            book.tell(&self.usage.node);
+            news.given.into_iter().for_each(|model| book.give(model));
+        });
+        self.model_fetches = news.fetches;
+        news.note.into_iter().for_each(|note| self.note(note));
+    }
+
+    /// What is said of a part is what was said of it last.
+    fn note(&mut self, note: Note) {
+        let mut sources = (*self.sources).clone();
+        sources.notes.retain(|known| known.part != note.part);
+        sources.notes.push(note);
+        self.sources = Arc::new(sources);
     }
 
     fn attribute(&mut self, now: Duration, deltas: &[DomainDelta]) {
@@ -270,6 +298,7 @@ impl Monitor {
             idle_split: self.idle.split,
             idle_share: self.idle.share,
             sources: self.sources.clone(),
+            model_fetches: self.model_fetches,
             stats: self.usage.stats,
             cost: SampleCost::default(),
         }

@@ -14,6 +14,8 @@ use crate::units::{Joules, Watts};
 use crate::usage::{CounterSet, Counters, NodeUsage, Process, ProcessKey, UsageStats};
 use crate::workload::{Container, Pod, VirtualMachine, Workload};
 
+use super::models::ModelFetches;
+
 /// The name of an entry of workloads that have none of their own.
 pub(super) const OTHER: &str = "(other)";
 
@@ -252,6 +254,9 @@ pub struct Snapshot {
     pub idle_share: IdleShare,
     /// Which sources are in use.
     pub sources: Arc<Sources>,
+    /// How fetching power models went; `None` where nobody fetches any.
+    #[serde(skip)]
+    pub model_fetches: Option<ModelFetches>,
     /// What collecting usage took, since the monitor started.
     pub stats: UsageStats,
     /// What the sample cost.

@@ -131,6 +131,10 @@ impl ZoneState {
             .at
             .zip(self.now.at)
             .map(|(now, before)| now.saturating_sub(before));
+        if now.provenance.model != self.now.provenance.model {
+            // What the power was like at rest, it was by another model.
+            self.fit = IdleFit::default();
+        }
         let steady = now.refused == self.now.refused && now.baselines == self.now.baselines;
         let believed = now.at != self.now.at && steady;
         let energy = self.split(

@@ -362,7 +362,7 @@ impl Catalog {
             EMBEDDED_SOURCES.into_iter().flat_map(|source| {
                 OutputType::ALL.iter().map(move |output_type| Listing {
                     id: embedded_id(source, *output_type),
-                    trainer: "embedded family".to_owned(),
+                    trainer: embedded::FAMILY.to_owned(),
                     node_type: None,
                     features: vec![FeatureGroup::BpfOnly.features()[0].to_owned()],
                     mae: None,

@@ -7,12 +7,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::catalog::Catalog;
-use super::choice::ModelId;
+use super::choice::{Chosen, ModelId};
 use super::given::{Rows, few};
 use super::refusal::Refusal;
 use crate::host::MachineSpec;
 use crate::model::{
     Component, EnergySourceName, Filter, ModelRequest, OutputType, SelectionPolicy, SpecRecord,
+    embedded,
 };
 
 /// What the exporter asks.
@@ -139,11 +140,15 @@ impl Catalog {
         wanted.trainer = question.trainer_name;
         wanted.filter = question.filter.parse::<Filter>()?;
         let choice = self.choose(&wanted, SelectionPolicy::Compatible)?;
-        let choice = choice.ok_or_else(|| {
+        let mut choice = choice.ok_or_else(|| {
             Refusal::bad(format!(
                 "no model of {source} {output_type} for these metrics"
             ))
         })?;
+        if let Chosen::Embedded(model) = &mut choice.model {
+            // A request cannot say that a machine is a guest; here it is known.
+            **model = embedded::for_machine(machine);
+        }
         let model = self.model(&choice).map_err(|e| Refusal::broken(&e))?;
         let powers = model.bind_among(&names)?.predict(rows.view())?.watts;
         let cores = (machine.cores, model.file().machine.cores);

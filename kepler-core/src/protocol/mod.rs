@@ -2,7 +2,7 @@
 //!
 //! The contract is that of Kepler's older Python model server: [`ModelQuery`] is what is posted to `/model`,
 //! [`BestQuery`] what `/best-models` is asked, [`estimator`] the unix socket's conversation. A [`Catalog`] answers them
-//! all, from pipelines or from the embedded models.
+//! all, from pipelines or from the embedded models. [`Want`] is the other side: what a client asks, and makes of the answer.
 
 mod best;
 mod catalog;
@@ -14,6 +14,7 @@ mod query;
 mod recent;
 mod refusal;
 mod rows;
+mod want;
 mod weights;
 
 pub use best::BestQuery;
@@ -22,3 +23,4 @@ pub use choice::{ModelAnswer, ModelId};
 pub use query::{ModelQuery, Rules};
 pub use refusal::Refusal;
 pub use rows::{Estimate, EstimateQuery, Watts};
+pub use want::{Learnt, Want};

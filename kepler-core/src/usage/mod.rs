@@ -178,6 +178,20 @@ impl Counters {
         self
     }
 
+    /// What they would be in another time at the same rate; 0 where they were counted over no time.
+    #[must_use]
+    pub fn in_proportion(mut self, time: Duration, counted: Duration) -> Self {
+        let (time, counted) = (time.as_nanos(), counted.as_nanos());
+        self.zip(&Self::default(), |count, _| {
+            let scaled = u128::from(count)
+                .saturating_mul(time)
+                .checked_div(counted)
+                .unwrap_or(0);
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        });
+        self
+    }
+
     fn zip(&mut self, other: &Self, op: impl Fn(u64, u64) -> u64) {
         for (mine, theirs) in [
             (&mut self.cpu_ns, other.cpu_ns),

@@ -21,6 +21,7 @@ mod ebpf_object;
 mod ebpf_short_lives;
 mod floors;
 mod fold;
+mod given_models;
 #[cfg(feature = "nvml")]
 mod gpu;
 mod hwmon;
@@ -47,6 +48,8 @@ mod protocol;
 mod protocol_estimator;
 #[cfg(feature = "protocol")]
 mod protocol_replay;
+#[cfg(feature = "protocol")]
+mod protocol_want;
 #[cfg(feature = "redfish")]
 mod redfish;
 mod registers;

@@ -16,7 +16,7 @@ use kepler_core::attribution::{IdleShare, IdleSplit, Residual, Split};
 use kepler_core::energy::{Domain, Zone};
 use kepler_core::metrics::{Exposition, FAMILIES, Format, Group, Kind, Level, Selection};
 use kepler_core::monitor::{
-    ContainerSnapshot, DomainSnapshot, EndedSnapshot, Moves, NodeSnapshot, PodSnapshot,
+    ContainerSnapshot, DomainSnapshot, EndedSnapshot, ModelFetches, Moves, NodeSnapshot, PodSnapshot,
     ProcessSnapshot, SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy,
     WorkloadUsage, ZoneSnapshot,
 };
@@ -317,6 +317,12 @@ fn figures_are_those_of_the_snapshot() {
         ),
         3.0
     );
+    for (result, count) in [("success", 3.0), ("failure", 1.0)] {
+        let fetches = "kepler_exporter_model_fetches_total";
+        assert_eq!(value(&text, fetches, &[("result", result)]), count);
+    }
+    let last = "kepler_exporter_model_fetch_success_timestamp_seconds";
+    assert_eq!(value(&text, last, &[]), 1.6e9);
 }
 
 #[test]
@@ -852,6 +858,11 @@ fn snapshot() -> Snapshot {
             energy: vec!["rapl-powercap".into(), "modeled".into()],
             usage: "ebpf".into(),
             notes: vec![Note::on("hwmon", ""), off("hwmon"), off("softirq_entry")],
+        }),
+        model_fetches: Some(ModelFetches {
+            successes: 3,
+            failures: 1,
+            last_success: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000)),
         }),
         stats: UsageStats {
             tasks: 9,

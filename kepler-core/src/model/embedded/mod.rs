@@ -72,6 +72,9 @@ pub(super) const LOADS: [f64; 13] = [
     0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
 ];
 
+/// What is said to have trained the models that are made of the family.
+pub(crate) const FAMILY: &str = "embedded family";
+
 /// The level of all intervals.
 const LEVEL: f64 = 0.9;
 

@@ -1,6 +1,6 @@
 //! The embedded family's figures for one machine as a model like any other: a curve over its CPU time, or a line.
 
-use super::{LEVEL, LOADS, NodeModel, at};
+use super::{FAMILY, LEVEL, LOADS, NodeModel, at};
 use crate::error::{Error, Result};
 use crate::model::{
     Component, ComponentModel, EnergySourceName, Estimator, FeatureGroup, FeatureSpec, HeldOut,
@@ -114,7 +114,7 @@ impl NodeModel {
         }
         file.machine = self.machine().clone();
         file.training = Training {
-            trainer: "embedded family".to_owned(),
+            trainer: FAMILY.to_owned(),
             data: self.note().to_string(),
             ..Training::default()
         };

@@ -1,5 +1,7 @@
 //! Energy of a machine without meters: a power model fed with what the node did.
 
+mod given;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +10,10 @@ use crate::host::MachineSpec;
 use crate::model::Component;
 use crate::model::embedded::{self, NodeModel};
 use crate::provenance::{Origin, Provenance};
-use crate::units::Joules;
+use crate::units::{Joules, Watts};
 use crate::usage::NodeUsage;
+
+pub use given::{GivenModel, features};
 
 /// The name of this source in provenance.
 const NAME: &str = "modeled";
@@ -45,6 +49,14 @@ pub struct Modeled {
     /// The busy ratio of the last interval.
     busy: f64,
     started: bool,
+    given: Vec<Given>,
+}
+
+/// A model in the place of the embedded family's figures, and whether it was asked within its range last.
+#[derive(Debug)]
+struct Given {
+    model: GivenModel,
+    in_range: bool,
 }
 
 impl Modeled {
@@ -71,6 +83,24 @@ impl Modeled {
             over: Duration::ZERO,
             busy: 0.0,
             started: false,
+            given: Vec::new(),
+        }
+    }
+
+    /// From now on the components that `model` predicts are of it; it takes the place of an earlier one of the same meter.
+    /// What was fed before stays as it was, so that totals go on without a jump.
+    pub fn give(&mut self, model: GivenModel) {
+        let place = self
+            .given
+            .iter()
+            .position(|g| g.model.source() == model.source());
+        let given = Given {
+            model,
+            in_range: true,
+        };
+        match place {
+            Some(place) => self.given[place] = given,
+            None => self.given.push(given),
         }
     }
 
@@ -87,8 +117,20 @@ impl Modeled {
         };
         self.busy = busy;
         self.over += node.interval;
-        for (pending, component) in self.pending.iter_mut().zip(NodeModel::COMPONENTS) {
-            *pending += self.model.watts(component, busy) * node.interval;
+        let mut watts = NodeModel::COMPONENTS.map(|component| self.model.watts(component, busy));
+        for given in &mut self.given {
+            let Some(predicted) = given.model.predict(node) else {
+                continue;
+            };
+            given.in_range = predicted.in_range;
+            for (watts, component) in watts.iter_mut().zip(NodeModel::COMPONENTS) {
+                if let Some(of_model) = predicted.watts.get(&component) {
+                    *watts = Watts(*of_model);
+                }
+            }
+        }
+        for (pending, watts) in self.pending.iter_mut().zip(watts) {
+            *pending += watts * node.interval;
         }
     }
 }
@@ -104,6 +146,11 @@ impl EnergySource for Modeled {
 
     fn provenance(&self, index: usize) -> Provenance {
         let component = NodeModel::COMPONENTS[index];
+        // The last one holds, as in `feed`.
+        let mut given = self.given.iter().rev();
+        if let Some(of_model) = given.find_map(|g| g.model.provenance(component, g.in_range)) {
+            return of_model;
+        }
         Provenance {
             origin: Origin::Modeled,
             source: NAME.into(),
