@@ -6,6 +6,7 @@ mod auth;
 mod body;
 mod budget;
 mod cli;
+mod client;
 mod client_cert;
 mod config;
 mod connection;
@@ -18,6 +19,8 @@ mod health;
 pub mod kube;
 mod limits;
 pub mod log;
+#[cfg(feature = "models")]
+pub mod models;
 mod rate;
 mod self_signed;
 mod server;

@@ -16,8 +16,8 @@ use kepler_core::attribution::{IdleShare, IdleSplit, Residual, Split};
 use kepler_core::energy::{Domain, Zone};
 use kepler_core::metrics::{Exposition, FAMILIES, Format, Group, Kind, Level, Selection};
 use kepler_core::monitor::{
-    ContainerSnapshot, DomainSnapshot, EndedSnapshot, ModelFetches, Moves, NodeSnapshot, PodSnapshot,
-    ProcessSnapshot, SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy,
+    ContainerSnapshot, DomainSnapshot, EndedSnapshot, ModelFetches, Moves, NodeSnapshot,
+    PodSnapshot, ProcessSnapshot, SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy,
     WorkloadUsage, ZoneSnapshot,
 };
 use kepler_core::usage::{

@@ -1,12 +1,8 @@
 //! Protocol buffers sent by HTTP.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::ring;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-
-use crate::{Error, Result, shown};
+use crate::{Error, Result, client, shown};
 
 /// Where to push, and with what credentials.
 #[derive(Clone, Debug)]
@@ -18,6 +14,8 @@ pub struct Push {
 
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often one may be sent on.
+const REDIRECTS: u32 = 5;
 
 impl Push {
     /// To a URL of http or https, with more headers, a line each, `Name: value`; empty lines are none.
@@ -25,17 +23,7 @@ impl Push {
     /// # Errors
     /// [`Error::Invalid`] where the URL or a header is none.
     pub fn to(url: &str, headers: &[String]) -> Result<Self> {
-        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-        if !matches!(scheme, Some("http" | "https")) {
-            return Err(Error::invalid(
-                &shown(url),
-                "expected http://host:port/path or https://...",
-            ));
-        }
-        let parsed: std::result::Result<ureq::http::Uri, _> = url.parse();
-        if let Err(error) = parsed {
-            return Err(Error::invalid(&shown(url), error.to_string()));
-        }
+        client::judge(url).map_err(|why| Error::invalid(&shown(url), why))?;
         let mut pairs = Vec::new();
         for (number, line) in (1..).zip(headers) {
             if line.trim().is_empty() {
@@ -62,22 +50,7 @@ impl Push {
     }
 
     pub(super) fn agent() -> ureq::Agent {
-        let roots = rustls_native_certs::load_native_certs().certs;
-        let roots: Vec<_> = roots
-            .iter()
-            .map(|root| Certificate::from_der(root).to_owned())
-            .collect();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&roots))
-            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .user_agent(concat!("kepler/", env!("CARGO_PKG_VERSION")))
-            .build();
-        config.into()
+        client::agent(PATIENCE, REDIRECTS)
     }
 
     /// Sends a body. An answer other than 2xx is an error with what the other side said.
