@@ -15,6 +15,7 @@ use kepler_service::{WebArgs, duration};
 use crate::commands::Command;
 use crate::duration::interval;
 use crate::machine::Machine;
+use crate::models::ModelArgs;
 use crate::outputs::OutputArgs;
 use crate::{kube, power};
 
@@ -82,6 +83,8 @@ pub(crate) struct Args {
     pub(crate) kube: kube::KubeArgs,
     #[command(flatten)]
     pub(crate) power: power::PowerArgs,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
     /// Give up all privileges but those of reading, and deny system calls that an exporter never makes
     #[arg(long = "harden")]
     pub(crate) harden: bool,

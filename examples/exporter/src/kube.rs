@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use kepler_service::kube::{Mode, Settings};
 
-use crate::duration::interval;
+use crate::duration::period;
 
 /// Arguments about Kubernetes.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(crate) struct KubeArgs {
         long = "kube.pod-informer.poll-interval",
         value_name = "DURATION",
         default_value = "15s",
-        value_parser = interval,
+        value_parser = period,
         global = true
     )]
     poll_interval: Duration,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use kepler_core::Host;
 use kepler_core::energy::{Domain, Meters, Rapl};
-use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
+use kepler_core::monitor::{Diagnosis, Monitor, MonitorBuilder, UsageChoice, doctor_with};
 
 /// The machine and its meters.
 #[derive(Debug, Args)]
@@ -58,7 +58,7 @@ pub(crate) struct Machine {
     fake: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Usage {
     Auto,
     Ebpf,
@@ -91,6 +91,21 @@ impl Machine {
             .meters(self.meters())
             .usage(usage);
         if self.fake { monitor.fake() } else { monitor }
+    }
+
+    /// What works on it, for a monitor as it was asked for.
+    pub(crate) fn diagnosis(&self) -> Result<Diagnosis, String> {
+        if self.fake {
+            return Err("a made-up meter needs no doctor: leave out --fake".to_owned());
+        }
+        let mut diagnosis = doctor_with(&self.host(), &self.meters()).map_err(|e| e.to_string())?;
+        diagnosis.by_ebpf &= self.usage != Usage::Procfs;
+        Ok(diagnosis)
+    }
+
+    /// Whether nothing but eBPF will do.
+    pub(crate) fn needs_ebpf(&self) -> bool {
+        self.usage == Usage::Ebpf
     }
 
     fn meters(&self) -> Meters {

@@ -9,7 +9,9 @@ mod kube;
 mod landing;
 mod machine;
 mod memory;
+mod models;
 mod outputs;
+mod pages;
 mod power;
 mod redfish;
 mod reload;
@@ -27,13 +29,13 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::service::service_fn;
-use kepler_core::metrics::Exposition;
 use kepler_core::monitor::{Fold, Snapshot};
 use kepler_core::{Origin, Provenance};
 use kepler_service::{Body, Limits, Server, log, stop_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
-use outputs::Pages;
+use outputs::Subject;
+use pages::Chosen;
 use reload::Reload;
 use reply::Site;
 use sampler::{Handling, Sampler};
@@ -111,32 +113,29 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
         harden::harden()?;
     }
     let selection = args.selection();
-    let exposition = || {
-        let exposition = Exposition::new(&selection, host.clone());
-        match &args.node_name {
-            Some(name) => exposition.with_node_name(name),
-            None => exposition,
-        }
-    };
+    let chosen = Chosen::new(selection.clone(), args.node_name.clone());
+    let pages = || chosen.pages(host.clone());
     let name = args.machine_name();
-    let builder = args.power.apply(args.monitor(), &name, args.harden)?;
+    let builder = args.models.apply(args.monitor());
+    let builder = args.power.apply(builder, &name, args.harden)?;
     let mut monitor = builder.counters(selection.counters()).build()?;
-    let names = monitor.pod_names();
+    let (names, models) = (monitor.pod_names(), monitor.models());
     let first = monitor.sample()?;
     explain(&first);
     memory::give_back();
-    let pages = Pages {
-        exposition: &exposition,
+    let subject = Subject {
+        pages: &pages,
         mark: &monitor.export_mark(),
         node_name: &name,
     };
-    let outputs = args.outputs.start(&pages, args.harden)?;
+    let outputs = args.outputs.start(&subject, args.harden)?;
     let handling = Handling {
         fold: args.top.map(Fold::to),
         outputs,
+        raised: args.harden,
     };
     let sampler = Sampler::start(monitor, first, args.interval(), handling);
-    let site = Arc::new(Site::new(exposition(), sampler.view()));
+    let site = Arc::new(Site::new(pages(), sampler.view()));
     if args.harden {
         // The sampling thread has its own; threads that start from here on have none.
         harden::give_up_all()?;
@@ -148,6 +147,11 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
         let view = sampler.view();
         kepler_service::kube::start(&settings, names, move || view.whole())?;
     }
+    match (args.models.settings(), models) {
+        (Some(settings), Some(models)) => kepler_service::models::start(settings, models)?,
+        (Some(_), None) => log::info("models: energy is measured here, so none is fetched"),
+        (None, _) => {}
+    }
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -157,7 +161,7 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
         server,
         &site,
         &sampler,
-        Reload::new(places, settings),
+        Reload::new(places, settings, chosen),
     ));
     sampler.stop();
     served
@@ -174,7 +178,7 @@ async fn serve(
         signal(SignalKind::hangup()).map_err(|e| format!("cannot listen for signals: {e}"))?;
     let reloading = async {
         while hangup.recv().await.is_some() {
-            reload.reload(site, sampler);
+            reload.reload(sampler);
         }
     };
     let asked = Arc::clone(site);

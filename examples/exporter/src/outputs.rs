@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
-use kepler_core::metrics::{Exposition, Format};
+use kepler_core::metrics::Format;
 use kepler_core::monitor::{ExportMark, Snapshot};
 use kepler_core::{Host, Note};
 use kepler_service::duration;
 use kepler_service::sinks::{Otlp, Outlet, Push, RemoteWrite, Textfile};
 
 use crate::harden::give_up_all;
+use crate::pages::Pages;
 use crate::report;
 
 /// Where figures go besides to those who ask.
@@ -69,9 +70,10 @@ struct Output {
     outlet: Outlet<Arc<Snapshot>>,
 }
 
-/// What pages are made of, for each output its own.
-pub(crate) struct Pages<'a> {
-    pub(crate) exposition: &'a dyn Fn() -> Exposition,
+/// What outputs are about.
+pub(crate) struct Subject<'a> {
+    /// Pages, for each output its own.
+    pub(crate) pages: &'a dyn Fn() -> Pages,
     pub(crate) mark: &'a ExportMark,
     pub(crate) node_name: &'a str,
 }
@@ -80,7 +82,7 @@ impl OutputArgs {
     /// Starts them; with `harden`, on threads without any capability.
     pub(crate) fn start(
         &self,
-        pages: &Pages<'_>,
+        subject: &Subject<'_>,
         harden: bool,
     ) -> Result<Outputs, Box<dyn std::error::Error>> {
         let mut outputs = Vec::new();
@@ -94,28 +96,28 @@ impl OutputArgs {
         }
         if let Some(path) = &self.textfile {
             let file = Textfile::at(path)?;
-            add("textfile", pages.deliver(move |text, _| file.write(text)));
+            add("textfile", subject.deliver(move |text, _| file.write(text)));
         }
         let headers = self.headers()?;
         if let Some(url) = &self.remote_write {
-            let labels = [("job", JOB), ("instance", pages.node_name)];
+            let labels = [("job", JOB), ("instance", subject.node_name)];
             let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let target = RemoteWrite::new(Push::to(url, &headers)?, labels.into());
             add(
                 "remote write",
-                pages.deliver(move |text, time| target.write(text, time)),
+                subject.deliver(move |text, time| target.write(text, time)),
             );
         }
         if let Some(url) = &self.otlp {
             let target = Otlp::new(
                 Push::to(url, &headers)?,
                 JOB,
-                pages.node_name,
+                subject.node_name,
                 SystemTime::now(),
             );
             add(
                 "otlp",
-                pages.deliver(move |text, time| target.push(text, time)),
+                subject.deliver(move |text, time| target.push(text, time)),
             );
         }
         Ok(Outputs(outputs))
@@ -139,15 +141,15 @@ type Deliver = Box<dyn FnMut(&Arc<Snapshot>) -> Result<(), String> + Send>;
 
 const JOB: &str = "kepler-exporter";
 
-impl Pages<'_> {
+impl Subject<'_> {
     /// Makes the page of a sample, has it delivered, and tells the monitor that it was shown where it arrived.
     fn deliver(
         &self,
         deliver: impl Fn(&str, SystemTime) -> Result<(), String> + Send + 'static,
     ) -> Deliver {
-        let (mut exposition, mark) = ((self.exposition)(), self.mark.clone());
+        let (mut pages, mark) = ((self.pages)(), self.mark.clone());
         Box::new(move |snapshot| {
-            let page = exposition.page(snapshot, Format::Text).into_text();
+            let page = pages.page(snapshot, Format::Text).into_text();
             deliver(&page, snapshot.time)?;
             mark.exported(snapshot);
             Ok(())

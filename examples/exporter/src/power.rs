@@ -10,7 +10,7 @@ use kepler_core::energy::{Powercap, Redfish};
 use kepler_core::monitor::{GpuChoice, MonitorBuilder};
 use kepler_core::{Host, Watts};
 
-use crate::duration::interval;
+use crate::duration::period;
 use crate::harden;
 use crate::redfish;
 
@@ -59,7 +59,7 @@ pub(crate) struct PowerArgs {
         long = "experimental.platform.redfish.http-timeout",
         value_name = "DURATION",
         default_value = "5s",
-        value_parser = interval
+        value_parser = period
     )]
     redfish_timeout: Duration,
     /// Time between two questions to the controller
@@ -67,7 +67,7 @@ pub(crate) struct PowerArgs {
         long = "experimental.platform.redfish.interval",
         value_name = "DURATION",
         default_value = "10s",
-        value_parser = interval
+        value_parser = period
     )]
     redfish_interval: Duration,
     /// A folder in which each virtual machine finds what it used, as a meter to mount into it

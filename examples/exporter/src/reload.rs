@@ -1,8 +1,9 @@
 //! Settings read anew on SIGHUP: what can change while it runs does, the rest is named, and wrong settings change nothing.
 
+use kepler_core::usage::CounterSet;
 use kepler_service::log;
 
-use crate::reply::Site;
+use crate::pages::Chosen;
 use crate::sampler::Sampler;
 use crate::settings::{Fault, Places, Settings};
 
@@ -20,15 +21,23 @@ const RELOADABLE: &[&str] = &[
 pub(crate) struct Reload {
     places: Places,
     settings: Settings,
+    chosen: Chosen,
+    /// What is counted, as it was asked for at the start.
+    counted: CounterSet,
 }
 
 impl Reload {
-    pub(crate) fn new(places: Places, settings: Settings) -> Self {
-        Self { places, settings }
+    pub(crate) fn new(places: Places, settings: Settings, chosen: Chosen) -> Self {
+        Self {
+            places,
+            counted: settings.args.selection().counters(),
+            settings,
+            chosen,
+        }
     }
 
     /// Reads every place again.
-    pub(crate) fn reload(&mut self, site: &Site, sampler: &Sampler) {
+    pub(crate) fn reload(&mut self, sampler: &Sampler) {
         let settings = match self.places.load() {
             Ok(settings) => settings,
             Err(fault) => {
@@ -42,7 +51,9 @@ impl Reload {
             .partition(|flag| RELOADABLE.contains(&flag.as_str()));
         let args = &settings.args;
         log::start(args.log.level, args.log.format);
-        site.choose(&args.selection(), args.node_name.as_deref());
+        let selection = args.selection();
+        let missing = self.counted.union(selection.counters()) != self.counted;
+        self.chosen.choose(selection, args.node_name.clone());
         if args.interval() != self.settings.args.interval() {
             sampler.set_interval(args.interval());
         }
@@ -53,6 +64,9 @@ impl Reload {
         if !later.is_empty() {
             // They stay as they hold, so that the next time they are named again.
             log::warn(&format!("needs a restart: {}", later.join(", ")));
+        }
+        if missing {
+            log::warn("what metrics.families now has of counters is counted from a restart on");
         }
         self.settings = settings.keeping(&self.settings, &later);
     }

@@ -11,35 +11,27 @@ use hyper::header::{
 };
 use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
-use kepler_core::metrics::{Exposition, Format, Page, Selection};
+use kepler_core::metrics::{Format, Page};
 use kepler_core::monitor::ExportMark;
 use kepler_service::Probe;
 
 use crate::gzip::Gzip;
 use crate::landing;
+use crate::pages::Pages;
 use crate::sampler::View;
 
 /// Everything that can be asked for.
 pub(crate) struct Site {
-    exposition: Mutex<Exposition>,
+    pages: Mutex<Pages>,
     view: View,
 }
 
 impl Site {
-    pub(crate) fn new(exposition: Exposition, view: View) -> Self {
+    pub(crate) fn new(pages: Pages, view: View) -> Self {
         Self {
-            exposition: Mutex::new(exposition),
+            pages: Mutex::new(pages),
             view,
         }
-    }
-
-    /// Exports something else from the next page on.
-    pub(crate) fn choose(&self, selection: &Selection, node_name: Option<&str>) {
-        let mut exposition = self
-            .exposition
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        exposition.choose(selection, node_name);
     }
 
     /// The answer to a request. Its body is made while it is sent.
@@ -79,12 +71,9 @@ impl Site {
     fn metrics(&self, request: &Request<impl Sized>) -> Response<Reply> {
         let format = Format::negotiate(&header(request, ACCEPT));
         let gzip = wants_gzip(&header(request, ACCEPT_ENCODING));
-        let mut exposition = self
-            .exposition
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let page = exposition.page(&self.view.snapshot(), format);
-        drop(exposition);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = pages.page(&self.view.snapshot(), format);
+        drop(pages);
         let body = Scrape {
             page,
             gzip: gzip.then(Gzip::new),

@@ -75,7 +75,7 @@ impl Sampler {
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
-                let raised = Raised::new();
+                let raised = handling.raised.then(Raised::new);
                 let sampled = monitor.sample();
                 drop(raised);
                 match sampled {
@@ -128,6 +128,8 @@ impl Sampler {
 pub(crate) struct Handling {
     pub(crate) fold: Option<Fold>,
     pub(crate) outputs: Outputs,
+    /// Whether reading files of others is a privilege that is raised for each sample.
+    pub(crate) raised: bool,
 }
 
 impl Handling {

@@ -173,6 +173,7 @@ impl Places {
                 })
             })
             .collect();
+        let found = older::unfolded(found);
         let (items, unused) = older::translate(&found);
         let mut silent: Vec<&str> = unused.iter().map(|f| f.key).collect();
         let (known, unknown): (Vec<Item>, Vec<Item>) = items

@@ -35,7 +35,7 @@ pub(super) const KEYS: &[&str] = &[
     "MAX_LOOKUP_RETRY",
     "METRIC_PATH",
     "MOCK_ACPI_POWER_PATH",
-    "MODEL_CONFIG",
+    MODEL_CONFIG,
     "MODEL_SERVER_ENABLE",
     "MODEL_SERVER_MODEL_REQ_PATH",
     "MODEL_SERVER_PORT",
@@ -47,7 +47,40 @@ pub(super) const KEYS: &[&str] = &[
     "REDFISH_SKIP_SSL_VERIFY",
     "SAMPLE_PERIOD_SEC",
     "UNCORE_USAGE_METRIC",
+    "CONTAINER_COMPONENTS_ESTIMATOR",
+    "CONTAINER_COMPONENTS_FILTERS",
+    "CONTAINER_COMPONENTS_INIT_URL",
+    "CONTAINER_COMPONENTS_LOCAL_REGRESSOR",
+    "CONTAINER_COMPONENTS_TRAINER",
+    "CONTAINER_TOTAL_ESTIMATOR",
+    "CONTAINER_TOTAL_FILTERS",
+    "CONTAINER_TOTAL_INIT_URL",
+    "CONTAINER_TOTAL_LOCAL_REGRESSOR",
+    "CONTAINER_TOTAL_TRAINER",
+    "NODE_COMPONENTS_ESTIMATOR",
+    "NODE_COMPONENTS_FILTERS",
+    "NODE_COMPONENTS_INIT_URL",
+    "NODE_COMPONENTS_LOCAL_REGRESSOR",
+    "NODE_COMPONENTS_TRAINER",
+    "NODE_TOTAL_ESTIMATOR",
+    "NODE_TOTAL_FILTERS",
+    "NODE_TOTAL_INIT_URL",
+    "NODE_TOTAL_LOCAL_REGRESSOR",
+    "NODE_TOTAL_TRAINER",
+    "PROCESS_COMPONENTS_ESTIMATOR",
+    "PROCESS_COMPONENTS_FILTERS",
+    "PROCESS_COMPONENTS_INIT_URL",
+    "PROCESS_COMPONENTS_LOCAL_REGRESSOR",
+    "PROCESS_COMPONENTS_TRAINER",
+    "PROCESS_TOTAL_ESTIMATOR",
+    "PROCESS_TOTAL_FILTERS",
+    "PROCESS_TOTAL_INIT_URL",
+    "PROCESS_TOTAL_LOCAL_REGRESSOR",
+    "PROCESS_TOTAL_TRAINER",
 ];
+
+/// Lines of `KEY=VALUE`, of which each is a key as if it stood alone.
+const MODEL_CONFIG: &str = "MODEL_CONFIG";
 
 /// The log's level: a key of Kepler 0.7, and the variable of today's flag.
 pub(super) const LEVEL: &str = "KEPLER_LOG_LEVEL";
@@ -59,6 +92,26 @@ pub(super) struct Found {
     pub(super) value: String,
     /// The variable or the file.
     pub(super) origin: Origin,
+}
+
+/// The keys with those that stand in the lines of another.
+pub(super) fn unfolded(found: Vec<Found>) -> Vec<Found> {
+    let (folded, mut found): (Vec<Found>, _) =
+        found.into_iter().partition(|f| f.key == MODEL_CONFIG);
+    for text in folded {
+        for line in text.value.lines() {
+            let (name, value) = line.split_once('=').unwrap_or_default();
+            let key = KEYS.iter().find(|key| **key == name.trim());
+            if let Some(key) = key.filter(|key| found.iter().all(|f| f.key != **key)) {
+                found.push(Found {
+                    key,
+                    value: value.trim().to_owned(),
+                    origin: text.origin.clone(),
+                });
+            }
+        }
+    }
+    found
 }
 
 /// What the keys say in today's flags, and the keys that say nothing here.
@@ -102,6 +155,18 @@ pub(super) fn translate(found: &[Found]) -> (Vec<Item>, Vec<&Found>) {
         say(&[LEVEL], "log.level", level(value).to_owned());
     }
     used.extend(["ENABLE_MSR", "ENABLE_GPU", LEVEL]);
+    if flag(SERVER[0]) == Some(true) {
+        say(&SERVER[..1], "model-server.url", server(text));
+    } else if ESTIMATORS.iter().any(|key| flag(key) == Some(true)) {
+        say(&ESTIMATORS, "model-server.url", ESTIMATOR.to_owned());
+    }
+    used.extend(SERVER);
+    used.extend(ESTIMATORS);
+    // Models run in this program anyway.
+    used.extend([
+        "NODE_TOTAL_LOCAL_REGRESSOR",
+        "NODE_COMPONENTS_LOCAL_REGRESSOR",
+    ]);
 
     if LEVELS.iter().any(|(key, _)| of(key).is_some()) {
         let mut levels = vec!["node", "process", "pod"];
@@ -141,11 +206,45 @@ pub(super) fn level(text: &str) -> &str {
 }
 
 /// Keys whose value is today's value.
-const SAME: [(&str, &str); 3] = [
+const SAME: [(&str, &str); 13] = [
     ("NODE_NAME", "node-name"),
     ("BIND_ADDRESS", "web.listen-address"),
     ("KUBE_CONFIG", "kube.config"),
+    ("ESTIMATOR_MODEL", "model-server.components-trainer"),
+    ("ESTIMATOR_MODEL", "model-server.platform-trainer"),
+    ("ESTIMATOR_SELECT_FILTER", "model-server.components-filter"),
+    ("ESTIMATOR_SELECT_FILTER", "model-server.platform-filter"),
+    ("NODE_COMPONENTS_TRAINER", "model-server.components-trainer"),
+    ("NODE_COMPONENTS_FILTERS", "model-server.components-filter"),
+    ("NODE_COMPONENTS_INIT_URL", "model-server.components-url"),
+    ("NODE_TOTAL_TRAINER", "model-server.platform-trainer"),
+    ("NODE_TOTAL_FILTERS", "model-server.platform-filter"),
+    ("NODE_TOTAL_INIT_URL", "model-server.platform-url"),
 ];
+
+/// Whether a model server is asked, and where it is.
+const SERVER: [&str; 4] = [
+    "MODEL_SERVER_ENABLE",
+    "MODEL_SERVER_URL",
+    "MODEL_SERVER_PORT",
+    "MODEL_SERVER_MODEL_REQ_PATH",
+];
+const ESTIMATORS: [&str; 2] = ["NODE_TOTAL_ESTIMATOR", "NODE_COMPONENTS_ESTIMATOR"];
+/// Where the older estimator listens.
+const ESTIMATOR: &str = "unix:/tmp/estimator.sock";
+
+/// The URL that the older program makes of host, port and path.
+fn server<'a>(text: impl Fn(&str) -> Option<&'a str>) -> String {
+    let of = |key: &str, default| text(key).filter(|v| !v.is_empty()).unwrap_or(default);
+    let host = of(SERVER[1], "kepler-model-server").trim_end_matches('/');
+    let (scheme, host) = host.split_once("://").unwrap_or(("http", host));
+    let port = match host.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok() => String::new(),
+        _ => format!(":{}", of(SERVER[2], "8100")),
+    };
+    let path = of(SERVER[3], "/model").trim_start_matches('/');
+    format!("{scheme}://{host}{port}/{path}")
+}
 
 /// Keys whose value is a number of seconds.
 const SECONDS: [(&str, &str); 1] = [("SAMPLE_PERIOD_SEC", "monitor.interval")];
@@ -177,6 +276,7 @@ mod tests {
                 origin: Origin::Variable((*key).to_owned()),
             })
             .collect();
+        let found = unfolded(found);
         let (items, unused) = translate(&found);
         let items = items.into_iter().map(|i| (i.flag, i.values.join("|")));
         (items.collect(), unused.iter().map(|f| f.key).collect())
@@ -190,6 +290,34 @@ mod tests {
             (vec![("ENABLE_MSR", "TRUE")], "rapl.msr", "true"),
             (vec![("KEPLER_LOG_LEVEL", "5")], "log.level", "debug"),
             (vec![("KEPLER_LOG_LEVEL", "warn")], "log.level", "warn"),
+            (
+                vec![("MODEL_SERVER_ENABLE", "true"), ("MODEL_SERVER_URL", "")],
+                "model-server.url",
+                "http://kepler-model-server:8100/model",
+            ),
+            (
+                vec![
+                    ("MODEL_SERVER_ENABLE", "true"),
+                    ("MODEL_SERVER_URL", "https://models.kepler.svc/"),
+                    ("MODEL_SERVER_PORT", "8443"),
+                    ("MODEL_SERVER_MODEL_REQ_PATH", "api/model"),
+                ],
+                "model-server.url",
+                "https://models.kepler.svc:8443/api/model",
+            ),
+            (
+                vec![("MODEL_CONFIG", "# models\nNODE_TOTAL_ESTIMATOR=true\n")],
+                "model-server.url",
+                "unix:/tmp/estimator.sock",
+            ),
+            (
+                vec![(
+                    "MODEL_CONFIG",
+                    "NODE_COMPONENTS_FILTERS=mae:0.5;features:a=b\nUNKNOWN=1",
+                )],
+                "model-server.components-filter",
+                "mae:0.5;features:a=b",
+            ),
             (
                 vec![("EXPOSE_VM_METRICS", "false")],
                 "metrics",
@@ -214,6 +342,15 @@ mod tests {
         assert_eq!(
             told(&[("CORE_USAGE_METRIC", "x"), ("NODE_NAME", "")]),
             (vec![], vec!["CORE_USAGE_METRIC"])
+        );
+        let workloads = ("MODEL_CONFIG", "PROCESS_TOTAL_TRAINER=x");
+        assert_eq!(
+            told(&[
+                workloads,
+                ("MODEL_SERVER_ENABLE", "false"),
+                ("MODEL_SERVER_URL", "h")
+            ]),
+            (vec![], vec!["PROCESS_TOTAL_TRAINER"])
         );
     }
 }

@@ -98,6 +98,26 @@ fn doctor_tells_what_works_by_its_exit_code_too() {
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["measured"].as_bool(), Some(measured));
     assert!(json["notes"].as_array().unwrap().len() >= 4);
+    // It is about a monitor as it was asked for.
+    for flags in [
+        ["--monitor.usage=procfs", "--json"],
+        ["--cpu.preferred-meters=rapl", "--monitor.usage=procfs"],
+    ] {
+        assert_eq!(
+            ended(command().arg("doctor").args(flags)).code,
+            3,
+            "{flags:?}"
+        );
+    }
+    let ebpf = ended(command().args(["doctor", "--monitor.usage=ebpf"]));
+    assert_eq!(
+        ebpf.code == 1,
+        !ebpf.out.contains("+ iter/task"),
+        "{}",
+        ebpf.out
+    );
+    let run = ended(command().args(["doctor", "--fake"]));
+    assert_eq!((run.code, run.err.lines().count()), (1, 1), "{}", run.err);
     let run = ended(command().args(["doctor", "--host.procfs=/nowhere"]));
     assert_eq!((run.code, run.err.lines().count()), (1, 1), "{}", run.err);
 }

@@ -82,6 +82,17 @@ fn a_hardened_exporter_keeps_only_what_reading_needs_and_works() {
 }
 
 #[test]
+fn without_harden_privileges_are_left_alone() {
+    let running = Running::of(command().args(["--fake", "--monitor.interval=100ms"]));
+    let few = ["1", "2"].map(|n| format!("\nkepler_exporter_samples_total {n}\n"));
+    running.metrics_once(|page| few.iter().all(|few| !page.contains(few)));
+    for (name, status) in threads(running.pid()) {
+        let [effective, permitted] = ["CapEff:", "CapPrm:"].map(|set| field(&status, set));
+        assert_eq!(effective, permitted, "{name}");
+    }
+}
+
+#[test]
 fn nobody_with_four_capabilities_reads_by_ebpf() {
     let by_ebpf = Running::of(command().arg("--fake")).says("usage by ");
     if !is_root() || !by_ebpf.contains("usage by ebpf") {

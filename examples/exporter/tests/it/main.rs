@@ -8,6 +8,7 @@
 mod commands;
 mod dashboards;
 mod harden;
+mod models;
 mod program;
 mod settings;
 mod sinks;

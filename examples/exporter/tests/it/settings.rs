@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::program::{Folder, Running, command, ended, text};
+use crate::program::{Folder, Running, command, ended, eventually, text};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/golden");
 
@@ -230,18 +230,33 @@ fn sighup_reads_settings_again_and_wrong_ones_change_nothing() {
         "monitor: {interval: 200ms}\nmetrics: [node, process]\nfake: true\n",
     );
     let flag = format!("--config.file={}", file.display());
-    let running = Running::of(command().arg(&flag));
+    let page = folder.path().join("kepler.prom");
+    let output = format!("--exporter.textfile={}", page.display());
+    let running = Running::of(command().args([&flag, &output]));
     running.metrics_once(|text| text.contains("\nkepler_process_cpu_seconds_total{"));
     folder.write(
         "k.yaml",
-        "monitor: {interval: 100ms, retention: 1m}\nmetrics: node\nnode-name: other\nfake: true\n",
+        "monitor: {interval: 100ms, retention: 1m}\nmetrics: node\nnode-name: other\nfake: true\n\
+         exporter: {otlp: {url: 'http://x'}}\n",
     );
     running.signal("-HUP");
     running.says("settings read again: monitor.interval, metrics, node-name");
-    running.says("needs a restart: monitor.retention");
+    running.says("needs a restart: monitor.retention, exporter.otlp.url");
     let named = "kepler_node_cpu_usage_ratio{node_name=\"other\"}";
     let text_after = running.metrics_once(|text| text.contains(named));
     assert!(!text_after.contains("kepler_process_"), "{text_after}");
+    // The other outputs hold the same.
+    assert!(eventually(|| text(&page).contains(named)));
+    assert!(!text(&page).contains("kepler_process_"));
+    folder.write(
+        "k.yaml",
+        "metrics: [node, process]\nmetrics.families: [own, counters]\nfake: true\n",
+    );
+    running.signal("-HUP");
+    running.says("counters is counted from a restart on");
+    folder.write("k.yaml", "node-name: other\nfake: true\n");
+    running.signal("-HUP");
+    running.metrics_once(|text| text.contains(named));
 
     folder.write("k.yaml", "metrics: pods\n");
     running.signal("-HUP");
