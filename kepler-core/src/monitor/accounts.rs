@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use crate::attribution::IdleShare;
 use crate::fit;
+use crate::host::Host;
 use crate::units::{Joules, Watts};
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
-use crate::workload::{Container, Pod, PodTable, VirtualMachine, Workload, classify};
+use crate::workload::{
+    Container, Pod, PodTable, VirtualMachine, Workload, classify, named_by_libvirt,
+};
 
 use super::rank::size;
 use super::snapshot::{
@@ -187,6 +190,7 @@ type Groups<T> = HashMap<Arc<str>, GroupAccount<T>>;
 
 /// The accounts of all workloads.
 pub(super) struct Accounts {
+    host: Host,
     keep: Keep,
     domains: usize,
     /// Who the pods and their containers are.
@@ -202,8 +206,9 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn new(keep: Keep, domains: usize) -> Self {
+    pub(super) fn new(host: Host, keep: Keep, domains: usize) -> Self {
         Self {
+            host,
             keep,
             domains,
             processes: HashMap::new(),
@@ -275,7 +280,7 @@ impl Accounts {
                         || mine.process.command != usage.process.command
                         || mine.process.exe != usage.process.exe
                     {
-                        mine.workload = Arc::new(named(names, classify(&usage.process)));
+                        mine.workload = whose(&self.host, names, &usage.process);
                     }
                     mine.process = usage.process.clone();
                 }
@@ -283,7 +288,7 @@ impl Accounts {
             }
             Entry::Vacant(entry) => entry.insert(ProcessAccount {
                 process: usage.process.clone(),
-                workload: Arc::new(named(names, classify(&usage.process))),
+                workload: whose(&self.host, names, &usage.process),
                 account: Account::new(domains),
                 unshown: Account::new(domains),
                 first: sequence,
@@ -589,6 +594,11 @@ fn group<'a, T>(
     groups
         .get_mut(id)
         .expect("inserted above when it was missing")
+}
+
+/// What a process belongs to, with the names that are known of it.
+fn whose(host: &Host, names: &PodTable, process: &Process) -> Arc<Workload> {
+    Arc::new(named(names, named_by_libvirt(classify(process), host)))
 }
 
 /// The workload with the names that are known of it.

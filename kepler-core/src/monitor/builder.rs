@@ -253,7 +253,7 @@ impl MonitorBuilder {
             zones: Zones::default(),
             meter,
             shares: Shares::default(),
-            accounts: Accounts::new(keep, domains.len()),
+            accounts: Accounts::new(self.host, keep, domains.len()),
             residuals: vec![Residual::default(); domains.len()],
             idle_residuals: vec![Joules::ZERO; domains.len()],
             idle: self.idle,

@@ -1,6 +1,7 @@
 //! Whose task it is: process to container, pod or virtual machine, told from cgroup paths, command lines and pod lists.
 
 mod cgroup;
+mod libvirt;
 mod pods;
 mod vm;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::host::Host;
 use crate::process::Process;
 
 pub use pods::{Change, PodContainer, PodEntry, PodTable, Qos, Role};
@@ -102,6 +104,21 @@ pub fn classify(process: &Process) -> Workload {
         vm,
         ..placed(place)
     }
+}
+
+/// A workload with the name that libvirt keeps for a virtual machine whose command line has none.
+pub(crate) fn named_by_libvirt(workload: Workload, host: &Host) -> Workload {
+    let unnamed = workload.vm.as_ref().filter(|vm| vm.name == vm.id);
+    let Some(name) = unnamed.and_then(|vm| libvirt::name_of(host, &vm.id)) else {
+        return workload;
+    };
+    let vm = workload.vm.map(|vm| {
+        Arc::new(VirtualMachine {
+            name,
+            ..(*vm).clone()
+        })
+    });
+    Workload { vm, ..workload }
 }
 
 /// What the processes of a cgroup belong to, as far as its path tells. Where containers are nested (Docker in Docker, kind)
