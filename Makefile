@@ -99,15 +99,18 @@ programs: ## what is in the images, built as the Dockerfiles do
 	cargo build --release --locked -p kepler-exporter
 	cargo build --release --locked -p kepler-model-server --target $(MUSL)
 
+# Against the glibc of 2012, by zig's linker, so that both run on any distribution that is still kept.
+GLIBC = 2.17
+ZIG = $(BIN)/pip install --quiet --disable-pip-version-check ziglang==0.17.1 cargo-zigbuild==0.24.1
+
 wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
-	$(BIN)/maturin build --release --locked -m kepler-py/Cargo.toml -o dist
+	$(ZIG)
+	PATH="$(BIN):$$PATH" maturin build --release --locked --zig --compatibility manylinux_$(subst .,_,$(GLIBC)) -m kepler-py/Cargo.toml -o dist
 
-deb: ## dist/kepler-exporter_*.deb with the systemd unit
-	cargo build --release --locked -p kepler-exporter
-	python3 examples/deploy/systemd/make-deb.py target/release/kepler-exporter dist
-
-npm: $(NODE) ## dist/kepler-*.tgz with the built binary inside
-	cd kepler-node && npm run --silent build && npm pack --silent --pack-destination ../dist
+npm: $(PYTEST) $(NODE) ## dist/kepler-*.tgz with the built binary inside
+	$(ZIG)
+	mkdir -p dist
+	cd kepler-node && PATH="$(BIN):$$PATH" npm run --silent build -- --cross-compile --target $$(uname -m)-unknown-linux-gnu.$(GLIBC) && npm pack --silent --pack-destination ../dist
 
 tools: ## what the Rust tests call: promtool and Prometheus, tmux, curl, openssl, PostgreSQL; clang and libelf for the kernel object
 	@type promtool tmux curl openssl >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends prometheus tmux curl openssl; }
