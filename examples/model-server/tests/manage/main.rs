@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../src/manage/usage/beside.rs"]
+mod beside;
 mod check;
 mod jobs;
+mod killed;
 mod pull;
 mod server;
 mod standin;

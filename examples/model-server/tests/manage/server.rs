@@ -13,13 +13,13 @@ use crate::standin::{Reply, Standin};
 use crate::{bytes, pipeline, program, run, sha256};
 
 /// A running server; killed at the end.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
-    fn start(state: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start(state: &Path, more: &[&str]) -> Self {
         let mut child = program()
             .args([
                 "serve",
@@ -69,10 +69,16 @@ impl Server {
         )
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.ask("GET", path, "", None);
         assert_eq!(status, 200, "{path}: {body}");
         body
+    }
+
+    /// Ends it at once, whatever it does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Asks it to stop, and waits until it has.
@@ -121,7 +127,7 @@ impl Published {
 }
 
 /// A request that the one model of the pipeline meets.
-fn request() -> Value {
+pub(crate) fn request() -> Value {
     json!({"metrics": ["bpf_cpu_time_ms", "bpf_page_cache_hit"], "output_type": "AbsPower", "source": "rapl-sysfs", "weight": false})
 }
 

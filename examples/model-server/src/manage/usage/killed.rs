@@ -3,10 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::beside::Beside;
 use super::{Event, Place, Usage};
 
 /// Tells the process that is to be killed where its file is.
@@ -15,8 +14,6 @@ const ROUNDS: u64 = 20;
 /// What may be lost on a machine that runs a thread when it is due. What a thread beside the store's is late by comes on top,
 /// twice: a batch waits for the write before it, and for its own.
 const LOSS: Duration = Duration::from_secs(1);
-/// How often that thread writes, and the store's does.
-const EVERY: Duration = Duration::from_millis(500);
 
 /// The process that is killed: counts as fast as it can, and tells now and then how far it is.
 #[test]
@@ -26,9 +23,7 @@ fn count_until_killed() {
         return;
     };
     let path = PathBuf::from(path);
-    let beside = Arc::new(Beside::default());
-    let (writer, file) = (beside.clone(), path.with_extension("beside"));
-    std::thread::spawn(move || writer.write(&file));
+    let beside = Beside::start(path.with_extension("beside"));
     let usage = Usage::open(Place::File(path)).unwrap();
     let kept = requests(&usage);
     let counters: Vec<_> = (0..500)
@@ -43,43 +38,6 @@ fn count_until_killed() {
         writeln!(out, "count {count} {at} {late}").unwrap();
         out.flush().unwrap();
         std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// A thread that does as the store's does, and shows how late the machine lets it be. Times are in microseconds.
-struct Beside {
-    begun: Instant,
-    due: AtomicU64,
-    late: AtomicU64,
-}
-
-impl Default for Beside {
-    fn default() -> Self {
-        Self {
-            begun: Instant::now(),
-            due: AtomicU64::new(u64::MAX),
-            late: AtomicU64::default(),
-        }
-    }
-}
-
-impl Beside {
-    fn write(&self, path: &Path) {
-        for round in 0_u64.. {
-            let every = u64::try_from(EVERY.as_micros()).unwrap();
-            self.due.store(self.look().0 + every, Relaxed);
-            std::thread::sleep(EVERY);
-            let mut file = std::fs::File::create(path).unwrap();
-            file.write_all(&round.to_le_bytes()).unwrap();
-            file.sync_all().unwrap();
-        }
-    }
-
-    /// The time, and by how much the thread was late at most until now.
-    fn look(&self) -> (u64, u64) {
-        let now = u64::try_from(self.begun.elapsed().as_micros()).unwrap();
-        let late = now.saturating_sub(self.due.load(Relaxed));
-        (now, self.late.fetch_max(late, Relaxed).max(late))
     }
 }
 

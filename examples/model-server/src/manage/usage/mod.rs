@@ -4,6 +4,8 @@
 //! store is away, the batch and the counters wait. What [`Usage::view`] shows is what the store held last, plus what is not
 //! in it yet.
 
+#[cfg(test)]
+mod beside;
 mod configmap;
 mod figures;
 mod file;
