@@ -22,6 +22,16 @@ pub(super) struct Rows {
 }
 
 impl Rows {
+    /// Rows of a width, whose values lie one row behind the other; `None` where the last one is not whole.
+    pub(super) fn of(values: Vec<f64>, width: usize) -> Option<Self> {
+        let count = values.len().checked_div(width)?;
+        (count * width == values.len()).then_some(Self {
+            values,
+            count,
+            width,
+        })
+    }
+
     /// The rows as a matrix, each with the values behind it that are the same in all.
     pub(super) fn matrix(
         &self,

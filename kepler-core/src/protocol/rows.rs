@@ -100,6 +100,28 @@ impl EstimateQuery {
         serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body: {e}")))
     }
 
+    /// The same question of other rows, whose values lie one row behind the other, in the order of the features.
+    ///
+    /// ```
+    /// use kepler_core::protocol::{Catalog, EstimateQuery};
+    ///
+    /// let query = EstimateQuery::parse(br#"{"source": "acpi", "features": [], "rows": []}"#)?;
+    /// let query = query.with_rows(vec!["bpf_cpu_time_ms".to_owned()], vec![0.0, 4000.0])?;
+    /// assert_eq!(Catalog::embedded().estimate(&query)?.in_range.len(), 2);
+    /// # Ok::<(), kepler_core::protocol::Refusal>(())
+    /// ```
+    /// # Errors
+    /// A [`Refusal`] where the last row lacks values, or there are no features.
+    pub fn with_rows(self, features: Vec<String>, values: Vec<f64>) -> Result<Self, Refusal> {
+        let rows = Rows::of(values, features.len())
+            .ok_or_else(|| Refusal::bad("expected a value a row for each of some features"))?;
+        Ok(Self {
+            features,
+            rows,
+            ..self
+        })
+    }
+
     fn request(&self) -> Result<ModelRequest, Refusal> {
         let source = match &self.source {
             Some(name) => EnergySourceName::of_request(name)?,

@@ -1,5 +1,7 @@
 //! `serve`: the models over HTTP and on the estimator's socket.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod estimator;
 mod list;
 mod managed;

@@ -11,9 +11,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use kepler_core::protocol::{
-    BestQuery, Catalog, EstimateQuery, ModelAnswer, ModelQuery, Refusal, Rules,
+    BestQuery, Catalog, Estimate, EstimateQuery, ModelAnswer, ModelQuery, Refusal, Rules,
 };
 
+#[cfg(feature = "arrow")]
+use super::arrow;
 use super::meters::Use;
 use super::reply::{Form, json, json_text, tag_of, tagged};
 use super::site::Site;
@@ -187,23 +189,77 @@ async fn best_models(
     }
 }
 
-async fn estimate(State(site): Shared, headers: HeaderMap, body: Bytes) -> Response {
+async fn estimate(
+    State(site): Shared,
+    RawQuery(asked): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     // This route has no older clients: errors are JSON.
-    if !is_json(&headers) {
-        return unsupported(Form::Json);
-    }
+    let Some(from) = Rows::of(&headers) else {
+        return Form::Json.refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the rows are neither JSON nor an Arrow stream: Content-Type says so",
+        );
+    };
+    let to = from.wanted(&headers);
     // Thousands of rows take their time, in which others are answered.
     let work = tokio::task::spawn_blocking(move || {
         let started = Instant::now();
-        let query = EstimateQuery::parse(&body)?;
+        let query = match from {
+            Rows::Json => EstimateQuery::parse(&body)?,
+            #[cfg(feature = "arrow")]
+            Rows::Arrow => arrow::query(items(asked.as_deref()), &body)?,
+        };
         let estimate = site.catalog().estimate(&query)?;
         site.predicted(&estimate.model, Use::Estimate, started.elapsed());
-        Ok::<_, Refusal>(estimate)
+        to.answer(&estimate)
     });
     match work.await {
-        Ok(Ok(estimate)) => json(&estimate),
+        Ok(Ok(response)) => response,
         Ok(Err(refusal)) => Form::Json.refusal(&refusal),
         Err(error) => Form::Json.refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// How rows and watts are written.
+#[derive(Clone, Copy)]
+enum Rows {
+    Json,
+    #[cfg(feature = "arrow")]
+    Arrow,
+}
+
+impl Rows {
+    /// As the request's are; none for what is not known.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        #[cfg(feature = "arrow")]
+        if media_type(headers) == arrow::KIND {
+            return Some(Self::Arrow);
+        }
+        is_json(headers).then_some(Self::Json)
+    }
+
+    /// As the answer's are to be: as the client names it, else as its own.
+    fn wanted(self, headers: &HeaderMap) -> Self {
+        let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
+        match accept {
+            #[cfg(feature = "arrow")]
+            Some(accept) if accept.contains(arrow::KIND) => Self::Arrow,
+            Some(accept) if accept.contains("json") => Self::Json,
+            _ => self,
+        }
+    }
+
+    fn answer(self, estimate: &Estimate) -> Result<Response, Refusal> {
+        Ok(match self {
+            Self::Json => json(estimate),
+            #[cfg(feature = "arrow")]
+            Self::Arrow => {
+                let kind = [(header::CONTENT_TYPE, arrow::KIND)];
+                (kind, arrow::answer(estimate)?).into_response()
+            }
+        })
     }
 }
 
@@ -235,12 +291,17 @@ pub(super) fn items(query: Option<&str>) -> Vec<(String, String)> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    let kind = media_type(headers);
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// What a request's body is said to be, without parameters.
+fn media_type(headers: &HeaderMap) -> String {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|k| k.to_str().ok());
     let kind = kind.and_then(|k| k.split(';').next()).unwrap_or_default();
-    let kind = kind.trim().to_ascii_lowercase();
-    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+    kind.trim().to_ascii_lowercase()
 }
 
 fn unsupported(form: Form) -> Response {

@@ -5,6 +5,8 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod bounds;
 mod contract;
 mod replay;

@@ -37,6 +37,10 @@ impl Server {
         Self { child, address }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         let patience = Duration::from_secs(60);
@@ -141,13 +145,23 @@ pub(crate) fn shared() -> Option<PathBuf> {
         clippy::disallowed_methods,
         reason = "tests are told by the environment where data lies"
     )]
-    let (given, ci) = (std::env::var("KEPLER_SHARED"), std::env::var("CI"));
+    let given = std::env::var("KEPLER_SHARED");
     let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = given.map_or(default, PathBuf::from);
     if folder.join("conformance").is_dir() {
         return Some(folder);
     }
-    assert!(ci.is_err(), "{} is not there", folder.display());
-    eprintln!("skipped: {} is not there", folder.display());
+    skip(&format!("{} is not there", folder.display()));
     None
+}
+
+/// Says that a test cannot be done here; in continuous integration everything must be.
+pub(crate) fn skip(why: &str) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests are told by the environment"
+    )]
+    let ci = std::env::var("CI");
+    assert!(ci.is_err(), "{why}");
+    eprintln!("skipped: {why}");
 }
