@@ -64,6 +64,9 @@ pub(crate) struct Args {
         default_value = "cpu,joules,own"
     )]
     families: Vec<Group>,
+    /// Labels of workloads' series, such as comm,pod_name; all by default. What they no longer tell apart is one series
+    #[arg(long = "metrics.labels", value_name = "LABEL", value_delimiter = ',', value_parser = Selection::label)]
+    labels: Option<Vec<&'static str>>,
     /// Value of the labels node_name and instance; the host name by default
     #[arg(
         long = "node-name",
@@ -129,6 +132,7 @@ impl Args {
         Selection {
             groups: self.families.clone(),
             levels: self.levels.iter().flat_map(|l| l.0.clone()).collect(),
+            labels: self.labels.clone(),
         }
     }
 

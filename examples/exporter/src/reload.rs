@@ -13,6 +13,7 @@ const RELOADABLE: &[&str] = &[
     "log.level",
     "metrics",
     "metrics.families",
+    "metrics.labels",
     "monitor.interval",
     "node-name",
 ];

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::ends::End;
 use super::text::label;
-use crate::monitor::{ContainerSnapshot, EndedSnapshot, ProcessSnapshot, State};
+use crate::monitor::{ContainerSnapshot, EndedSnapshot, ProcessSnapshot, State, WorkloadUsage};
 use crate::usage::{Process, ProcessKey};
-use crate::workload::{Pod, VirtualMachine, Workload};
+use crate::workload::{Container, Pod, VirtualMachine, Workload};
 
 /// Active and idle energy, in this order: the modes `dynamic` and `idle`.
 pub(super) type Modes = [f64; 2];
@@ -30,76 +30,98 @@ impl Labels {
         &self.text[..self.older_to]
     }
 
-    fn process(process: &Process, workload: &Workload) -> Self {
-        let pid = process.key.pid.to_string();
+    /// Those of one generation that were chosen already.
+    pub(super) fn alone(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            newer_from: 0,
+            older_to: text.len(),
+        }
+    }
+}
+
+/// A workload's labels: those of the older generation alone, of both, and of the newer one alone.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    older: Vec<(&'static str, &'a str)>,
+    both: Vec<(&'static str, &'a str)>,
+    newer: Vec<(&'static str, &'a str)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Of a process; `pid` is its own as text.
+    pub(super) fn process(pid: &'a str, process: &'a Process, workload: &'a Workload) -> Self {
+        let container = workload.container.as_deref();
+        let vm = workload.vm.as_ref().map_or("", |v| &v.id);
         let exe = process.exe.as_deref().unwrap_or_default();
-        Self::of_process(&pid, &process.comm, exe, workload)
+        Self::of_process(pid, &process.comm, exe, container, vm)
     }
 
     /// Ended processes together: those of one name in one container have no pid.
-    pub(super) fn ended(ended: &EndedSnapshot) -> Self {
-        let workload = Workload {
-            container: ended.container.clone(),
-            ..Workload::default()
-        };
-        Self::of_process("", &ended.comm, "", &workload)
+    pub(super) fn ended(ended: &'a EndedSnapshot) -> Self {
+        Self::of_process("", &ended.comm, "", ended.container.as_deref(), "")
     }
 
-    fn of_process(pid: &str, comm: &str, exe: &str, workload: &Workload) -> Self {
-        let container = workload.container.as_ref().map_or("", |c| &c.id);
-        let vm = workload.vm.as_ref().map_or("", |v| &v.id);
-        let kind = match workload {
-            _ if !container.is_empty() => "container",
-            _ if !vm.is_empty() => "vm",
-            _ => "regular",
+    fn of_process(
+        pid: &'a str,
+        comm: &'a str,
+        exe: &'a str,
+        container: Option<&'a Container>,
+        vm: &'a str,
+    ) -> Self {
+        let container = container.map_or("", |c| &c.id);
+        let kind = match container {
+            "" if vm.is_empty() => "regular",
+            "" => "vm",
+            _ => "container",
         };
-        Self::join(
-            &[("command", comm)],
-            &[("pid", pid), ("container_id", container), ("vm_id", vm)],
-            &[("comm", comm), ("exe", exe), ("type", kind)],
-        )
+        Self {
+            older: vec![("command", comm)],
+            both: vec![("pid", pid), ("container_id", container), ("vm_id", vm)],
+            newer: vec![("comm", comm), ("exe", exe), ("type", kind)],
+        }
     }
 
-    pub(super) fn container(snapshot: &ContainerSnapshot) -> Self {
+    pub(super) fn container(snapshot: &'a ContainerSnapshot) -> Self {
         let container = &snapshot.container;
         let name = container.name.as_deref().unwrap_or_default();
         let pod_uid = container.pod_uid.as_deref().unwrap_or_default();
         let pod = snapshot.pod.as_deref();
         let pod_name = pod.and_then(|pod| pod.name.as_deref()).unwrap_or_default();
         let namespace = pod.and_then(|pod| pod.namespace.as_deref());
-        Self::join(
-            &[
+        Self {
+            older: vec![
                 ("pod_name", pod_name),
                 ("container_namespace", namespace.unwrap_or_default()),
             ],
-            &[("container_id", &container.id), ("container_name", name)],
-            &[("runtime", container.runtime.as_str()), ("pod_id", pod_uid)],
-        )
+            both: vec![("container_id", &container.id), ("container_name", name)],
+            newer: vec![("runtime", container.runtime.as_str()), ("pod_id", pod_uid)],
+        }
     }
 
-    pub(super) fn pod(pod: &Pod) -> Self {
-        Self::join(
-            &[],
-            &[("pod_id", &pod.uid)],
-            &[
+    pub(super) fn pod(pod: &'a Pod) -> Self {
+        Self {
+            older: Vec::new(),
+            both: vec![("pod_id", &pod.uid)],
+            newer: vec![
                 ("pod_name", pod.name.as_deref().unwrap_or_default()),
                 (
                     "pod_namespace",
                     pod.namespace.as_deref().unwrap_or_default(),
                 ),
             ],
-        )
+        }
     }
 
-    pub(super) fn vm(vm: &VirtualMachine) -> Self {
-        Self::join(
-            &[],
-            &[("vm_id", &vm.id)],
-            &[("vm_name", &vm.name), ("hypervisor", vm.hypervisor)],
-        )
+    pub(super) fn vm(vm: &'a VirtualMachine) -> Self {
+        Self {
+            older: Vec::new(),
+            both: vec![("vm_id", &vm.id)],
+            newer: vec![("vm_name", &vm.name), ("hypervisor", vm.hypervisor)],
+        }
     }
 
-    fn join(older: &[(&str, &str)], both: &[(&str, &str)], newer: &[(&str, &str)]) -> Self {
+    pub(super) fn join(&self) -> Labels {
         let mut text = String::with_capacity(160);
         let mut add = |labels: &[(&str, &str)]| {
             for (name, value) in labels {
@@ -107,15 +129,31 @@ impl Labels {
             }
             text.len()
         };
-        let older_alone = add(older);
-        let older_to = add(both);
-        add(newer);
-        Self {
+        let older_alone = add(&self.older);
+        let older_to = add(&self.both);
+        add(&self.newer);
+        Labels {
             text: text.into(),
             // The comma after the older ones is theirs.
             newer_from: if older_alone == 0 { 0 } else { older_alone + 1 },
             older_to,
         }
+    }
+
+    /// The text of those of one generation that are allowed.
+    pub(super) fn chosen(&self, newer: bool, allowed: &[&str]) -> String {
+        let (first, second) = if newer {
+            (&self.both, &self.newer)
+        } else {
+            (&self.older, &self.both)
+        };
+        let mut text = String::new();
+        for (name, value) in first.iter().chain(second) {
+            if allowed.contains(name) {
+                label(&mut text, name, value);
+            }
+        }
+        text
     }
 }
 
@@ -129,6 +167,8 @@ pub(super) struct Row {
     pub(super) other: Modes,
     /// Whether it is shown as terminated.
     pub(super) ended: bool,
+    /// What several workloads used, where it is of several.
+    pub(super) together: Option<WorkloadUsage>,
 }
 
 /// The processes of the last page, by pid.
@@ -188,6 +228,7 @@ impl ProcessLabels {
                 labels: Arc::clone(&known.labels),
                 other: known.other,
                 ended: known.end.shown(snapshot.usage.state, now),
+                together: None,
             };
             match rows.get_mut(known.row) {
                 Some(earlier) => *earlier = row,
@@ -201,10 +242,11 @@ impl ProcessLabels {
 
 impl Known {
     fn new(snapshot: &ProcessSnapshot, page: u64, row: usize) -> Self {
+        let pid = snapshot.process.key.pid.to_string();
         Self {
             process: Arc::clone(&snapshot.process),
             workload: Arc::clone(&snapshot.workload),
-            labels: Arc::new(Labels::process(&snapshot.process, &snapshot.workload)),
+            labels: Arc::new(Fields::process(&pid, &snapshot.process, &snapshot.workload).join()),
             other: [0.0; 2],
             end: End::default(),
             page,

@@ -19,8 +19,10 @@ mod ends;
 mod family;
 mod identity;
 mod labels;
+mod merge;
 mod node;
 mod page;
+mod rows;
 mod selection;
 mod text;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::family::{Component, Family, Group, Level, NodeSeries, Series};
 use super::identity::{Identity, Own};
-use super::labels::{Highest, Labels, Modes, ProcessLabels, Row, raise};
+use super::labels::{Modes, Row, raise};
 use super::node::{MODES, Parts, View, modes, node_other, source};
+use super::rows::{Kept, Rows};
 use super::selection::Selection;
 use super::text::{Format, Value, header, label};
 use crate::attribution::IdleShare;
@@ -17,14 +18,14 @@ use crate::monitor::{Snapshot, State, WorkloadEnergy, WorkloadUsage};
 pub struct Exposition {
     chosen: Arc<Chosen>,
     host: Host,
-    processes: ProcessLabels,
-    highest: Highest,
+    kept: Kept,
     node_other: Modes,
 }
 
 #[derive(Debug)]
 struct Chosen {
     families: Vec<&'static Family>,
+    labels: Option<Vec<&'static str>>,
     identity: Identity,
 }
 
@@ -34,11 +35,11 @@ impl Exposition {
         Self {
             chosen: Arc::new(Chosen {
                 families: selection.families().collect(),
+                labels: selection.labels.clone(),
                 identity: Identity::read(&host),
             }),
             host,
-            processes: ProcessLabels::default(),
-            highest: Highest::default(),
+            kept: Kept::default(),
             node_other: [0.0; 2],
         }
     }
@@ -64,8 +65,12 @@ impl Exposition {
         if let Some(name) = node_name {
             name.clone_into(&mut identity.node_name);
         }
+        if self.chosen.labels != selection.labels {
+            self.kept.part();
+        }
         self.chosen = Arc::new(Chosen {
             families: selection.families().collect(),
+            labels: selection.labels.clone(),
             identity,
         });
     }
@@ -76,61 +81,34 @@ impl Exposition {
         let other = |usage: &WorkloadUsage| parts.other(|place| modes(&usage.energy, place));
         raise(&mut self.node_other, node_other(snapshot));
         let shown = |level| self.chosen.families.iter().any(|f| f.level == level);
-        let highest = &mut self.highest;
-        highest.turn();
-        let now = snapshot.since_boot;
-        let mut processes = Vec::new();
-        if shown(Level::Process) {
-            processes = self
-                .processes
-                .rows(&snapshot.processes, now, |p| other(&p.usage));
-            let first = snapshot.processes.len();
-            let ended = snapshot.ended.iter().enumerate();
-            processes.extend(ended.map(|(i, e)| {
-                let labels = Labels::ended(e);
-                Row {
-                    index: first + i,
-                    other: highest.raise(labels.newer(), other(&e.usage)),
-                    // Exported from 0 on, so that nothing of it is lost.
-                    ended: true,
-                    labels: Arc::new(labels),
-                }
-            }));
-        }
-        let mut plain = |index, labels: Labels, usage: &WorkloadUsage| Row {
-            index,
-            other: highest.raise(labels.newer(), other(usage)),
-            ended: highest.ended(labels.newer(), usage.state, now),
-            labels: Arc::new(labels),
+        let kept = &mut self.kept;
+        kept.turn();
+        let (rows, older) = match &self.chosen.labels {
+            None => (kept.apart(snapshot, shown, other), None),
+            Some(allowed) => {
+                let families = &self.chosen.families;
+                let mut of = |newer: bool| {
+                    let mine = |f: &&Family| (f.group == Group::Cpu) == newer;
+                    let shown = |level| {
+                        families
+                            .iter()
+                            .filter(|f| mine(f))
+                            .any(|f| f.level == level)
+                    };
+                    kept.together(snapshot, shown, other, allowed, newer)
+                };
+                (of(true), Some(of(false)))
+            }
         };
-        let mut containers = Vec::new();
-        if shown(Level::Container) {
-            let all = snapshot.containers.iter().enumerate();
-            containers.extend(all.map(|(i, c)| plain(i, Labels::container(c), &c.usage)));
-        }
-        let mut vms = Vec::new();
-        if shown(Level::Vm) {
-            let all = snapshot.vms.iter().enumerate();
-            vms.extend(all.map(|(i, v)| plain(i, Labels::vm(&v.vm), &v.usage)));
-        }
-        let mut pods = Vec::new();
-        if shown(Level::Pod) {
-            // One without a name would come back under another one as soon as its name is learnt.
-            let all = snapshot.pods.iter().enumerate();
-            let named = all.filter(|(_, p)| p.pod.name.is_some());
-            pods.extend(named.map(|(i, p)| plain(i, Labels::pod(&p.pod), &p.usage)));
-        }
-        highest.forget();
+        kept.forget();
         Page {
             snapshot: Arc::clone(snapshot),
             chosen: Arc::clone(&self.chosen),
             own: Own::read(&self.host),
             node_other: self.node_other,
             parts,
-            processes,
-            containers,
-            vms,
-            pods,
+            rows,
+            older,
             format,
             family: 0,
             row: 0,
@@ -148,10 +126,9 @@ pub struct Page {
     own: Own,
     node_other: Modes,
     parts: Parts,
-    processes: Vec<Row>,
-    containers: Vec<Row>,
-    vms: Vec<Row>,
-    pods: Vec<Row>,
+    rows: Rows,
+    /// Those of the older generation, where they are not the same.
+    older: Option<Rows>,
     format: Format,
     /// Where it stands: the family, and the workload within it.
     family: usize,
@@ -240,13 +217,11 @@ impl Page {
         if self.row == 0 {
             self.suffixes = self.suffixes(family);
         }
-        let rows = match family.level {
-            Level::Process => &self.processes,
-            Level::Container => &self.containers,
-            Level::Vm => &self.vms,
-            Level::Pod => &self.pods,
-            Level::Node => return true,
+        let rows = match (family.group, &self.older) {
+            (Group::Cpu, _) | (_, None) => &self.rows,
+            (_, Some(older)) => older,
         };
+        let rows = rows.of(family.level);
         while let Some(row) = rows.get(self.row) {
             if out.len() >= end {
                 return false;
@@ -264,12 +239,17 @@ impl Page {
                     header(out, family, self.format);
                     *headed = true;
                 }
+                // Where no label is left, the suffix begins without the comma.
+                let suffix = &suffix[usize::from(labels.is_empty())..];
                 for part in [family.name, "{", labels, suffix] {
                     out.extend_from_slice(part.as_bytes());
                 }
                 value.write(out);
             };
-            let usage = usage(&self.snapshot, family.level, row.index);
+            let usage = match &row.together {
+                Some(usage) => usage,
+                None => usage(&self.snapshot, family.level, row.index),
+            };
             values(family, usage, row, self.parts, &self.snapshot, put);
             self.row += 1;
         }

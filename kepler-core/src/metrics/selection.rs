@@ -12,7 +12,7 @@ use crate::usage::CounterSet;
 /// ```
 /// use kepler_core::metrics::{Group, Level, Selection};
 ///
-/// let narrow = Selection { groups: vec!["cpu".parse()?], levels: vec![Level::Node] };
+/// let narrow = Selection { groups: vec!["cpu".parse()?], levels: vec![Level::Node], ..Selection::default() };
 /// assert!(narrow.families().all(|f| f.group == Group::Cpu && f.level == Level::Node));
 /// # Ok::<(), kepler_core::Error>(())
 /// ```
@@ -22,6 +22,9 @@ pub struct Selection {
     pub groups: Vec<Group>,
     /// Whose figures.
     pub levels: Vec<Level>,
+    /// Which of the labels that tell workloads apart are exported; all of them where it is `None`. What has the same labels
+    /// then is one series: of counters the growths of all, which go on when one of them ends, of gauges the sum.
+    pub labels: Option<Vec<&'static str>>,
 }
 
 impl Default for Selection {
@@ -30,6 +33,7 @@ impl Default for Selection {
         Self {
             groups: vec![Group::Cpu, Group::Joules, Group::Own],
             levels: Level::ALL.into(),
+            labels: None,
         }
     }
 }
@@ -45,6 +49,20 @@ impl Selection {
         })
     }
 
+    /// A label that tells workloads apart, such as `pid` or `pod_name`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a name that no family of workloads has.
+    pub fn label(name: &str) -> Result<&'static str> {
+        let mut all: Vec<&'static str> = Vec::new();
+        for family in FAMILIES.iter().filter(|f| f.level != Level::Node) {
+            let own = family.labels.iter().filter(|label| !COMMON.contains(label));
+            let new: Vec<_> = own.filter(|label| !all.contains(label)).collect();
+            all.extend(new);
+        }
+        named("metric label", name, &all, |label| label)
+    }
+
     /// The counters that the chosen families show: what the monitor is to collect.
     pub fn counters(&self) -> CounterSet {
         self.families()
@@ -55,6 +73,9 @@ impl Selection {
             .collect()
     }
 }
+
+/// Labels of workloads' series that tell what is counted, not of whom.
+const COMMON: [&str; 5] = ["state", "zone", "mode", "source", "node_name"];
 
 impl Group {
     /// Every group, in the order of declaration.

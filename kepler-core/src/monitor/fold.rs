@@ -11,14 +11,14 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::units::{Joules, Watts};
-use crate::usage::{Counters, ProcessKey};
+use crate::usage::ProcessKey;
 use crate::workload::{Container, Pod, Runtime, VirtualMachine};
 
 use super::snapshot::{
     ContainerSnapshot, EndedSnapshot, OTHER, PodSnapshot, Snapshot, State, VmSnapshot,
-    WorkloadEnergy, WorkloadUsage,
+    WorkloadUsage,
 };
+use super::sum::Sum;
 
 /// Keeps the largest workloads of each level apart and folds the others into one entry, `(other)`.
 ///
@@ -71,12 +71,6 @@ struct Known {
     /// What was booked to the others already of what is yet to come: of processes that went to this entry.
     ahead: Sum,
     turn: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Sum {
-    counters: Counters,
-    energy: Vec<(Joules, Joules)>,
 }
 
 impl Fold {
@@ -212,9 +206,7 @@ impl<K: Eq + Hash> Book<K> {
             order[at.limit..].iter().for_each(|i| kept[*i] = false);
         }
         if let Some(other) = &mut self.other {
-            for energy in &mut other.energy {
-                (energy.watts, energy.idle_watts) = (None, None);
-            }
+            Sum::still(other);
         }
         for ((key, usage), kept) in workloads.into_iter().zip(&kept) {
             let known = match self.known.entry(key) {
@@ -224,11 +216,11 @@ impl<K: Eq + Hash> Book<K> {
             known.turn = self.turn;
             known.grow(usage, at);
             // From the first workload on, so that its growth can be seen.
-            let other = self.other.get_or_insert_with(|| nothing(usage));
+            let other = self.other.get_or_insert_with(|| Sum::nothing(usage));
             if *kept {
                 known.hidden.take_from(usage);
             } else {
-                book(other, &known.hide(), usage);
+                known.hide().book(other, usage);
             }
         }
         let turn = self.turn;
@@ -280,79 +272,6 @@ impl Known {
         self.hidden.add(&open);
         self.late.add(&open);
         open
-    }
-}
-
-fn nothing(like: &WorkloadUsage) -> WorkloadUsage {
-    WorkloadUsage {
-        state: State::Running,
-        counters: Counters::default(),
-        energy: vec![WorkloadEnergy::default(); like.energy.len()].into(),
-    }
-}
-
-/// Books what a workload used to the others.
-fn book(other: &mut WorkloadUsage, grown: &Sum, usage: &WorkloadUsage) {
-    other.counters.add(&grown.counters);
-    for ((mine, (joules, idle)), theirs) in other
-        .energy
-        .iter_mut()
-        .zip(&grown.energy)
-        .zip(&usage.energy)
-    {
-        mine.joules += *joules;
-        mine.idle += *idle;
-        for (mine, theirs) in [
-            (&mut mine.watts, theirs.watts),
-            (&mut mine.idle_watts, theirs.idle_watts),
-        ] {
-            if let Some(watts) = theirs {
-                *mine = Some(mine.unwrap_or(Watts::ZERO) + watts);
-            }
-        }
-    }
-}
-
-impl Sum {
-    fn of(usage: &WorkloadUsage) -> Self {
-        Self {
-            counters: usage.counters,
-            energy: usage.energy.iter().map(|e| (e.joules, e.idle)).collect(),
-        }
-    }
-
-    fn since(&self, earlier: &Self) -> Self {
-        let grown = self.energy.iter().enumerate().map(|(d, (joules, idle))| {
-            let (before, idle_before) = earlier.energy.get(d).copied().unwrap_or_default();
-            let risen = |now: Joules, before: Joules| Joules((now.0 - before.0).max(0.0));
-            (risen(*joules, before), risen(*idle, idle_before))
-        });
-        Self {
-            counters: self.counters.since(&earlier.counters),
-            energy: grown.collect(),
-        }
-    }
-
-    fn is_nothing(&self) -> bool {
-        self.counters == Counters::default() && self.energy.iter().all(|e| *e == Default::default())
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.counters.add(&other.counters);
-        let domains = self.energy.len().max(other.energy.len());
-        self.energy.resize(domains, Default::default());
-        for (mine, theirs) in self.energy.iter_mut().zip(&other.energy) {
-            mine.0 += theirs.0;
-            mine.1 += theirs.1;
-        }
-    }
-
-    fn take_from(&self, usage: &mut WorkloadUsage) {
-        usage.counters = usage.counters.since(&self.counters);
-        for (mine, hidden) in usage.energy.iter_mut().zip(&self.energy) {
-            mine.joules = Joules((mine.joules.0 - hidden.0.0).max(0.0));
-            mine.idle = Joules((mine.idle.0 - hidden.1.0).max(0.0));
-        }
     }
 }
 

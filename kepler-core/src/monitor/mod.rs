@@ -11,6 +11,7 @@ mod models;
 mod names;
 mod rank;
 mod snapshot;
+mod sum;
 mod zones;
 
 use std::fmt;
@@ -44,6 +45,8 @@ pub use snapshot::{
     ProcessSnapshot, SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy,
     WorkloadUsage, ZoneSnapshot,
 };
+#[cfg(feature = "metrics")]
+pub(crate) use sum::Sum;
 
 /// Watches one machine: each [`Monitor::sample`] tells what everything on it used since the sample before.
 ///

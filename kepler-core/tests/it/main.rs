@@ -29,6 +29,8 @@ mod machine;
 mod machine_copy;
 mod measure;
 #[cfg(feature = "metrics")]
+mod metric_labels;
+#[cfg(feature = "metrics")]
 mod metrics;
 mod model;
 mod model_database;

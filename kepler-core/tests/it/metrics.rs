@@ -231,6 +231,7 @@ fn groups_and_levels_narrow_what_is_exported() {
     let narrow = Selection {
         groups: vec![Group::Cpu],
         levels: vec![Level::Node, Level::Pod],
+        ..everything()
     };
     let names = families(&page(&narrow, &snapshot(), Format::Text));
     assert!(names.contains_key("kepler_node_cpu_watts"));
@@ -612,18 +613,19 @@ fn steady(text: &str) -> Vec<&str> {
         .collect()
 }
 
-fn everything() -> Selection {
+pub(crate) fn everything() -> Selection {
     Selection {
         groups: Group::ALL.into(),
         levels: Level::ALL.into(),
+        labels: None,
     }
 }
 
-fn exposition(selection: &Selection) -> Exposition {
+pub(crate) fn exposition(selection: &Selection) -> Exposition {
     Exposition::new(selection, Host::default()).with_node_name("node-a")
 }
 
-fn page(selection: &Selection, snapshot: &Snapshot, format: Format) -> String {
+pub(crate) fn page(selection: &Selection, snapshot: &Snapshot, format: Format) -> String {
     exposition(selection)
         .page(&Arc::new(snapshot.clone()), format)
         .into_text()
@@ -656,9 +658,9 @@ fn families(text: &str) -> BTreeMap<String, Shown> {
     families
 }
 
-type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
-fn samples(text: &str) -> Vec<(String, Labels, f64)> {
+pub(crate) fn samples(text: &str) -> Vec<(String, Labels, f64)> {
     let lines = text
         .lines()
         .filter(|l| !l.starts_with('#') && !l.is_empty());
@@ -706,11 +708,11 @@ fn matching(text: &str, name: &str, wanted: &[(&str, &str)]) -> Vec<f64> {
     found.map(|(_, _, value)| value).collect()
 }
 
-fn count(text: &str, name: &str, wanted: &[(&str, &str)]) -> usize {
+pub(crate) fn count(text: &str, name: &str, wanted: &[(&str, &str)]) -> usize {
     matching(text, name, wanted).len()
 }
 
-fn value(text: &str, name: &str, wanted: &[(&str, &str)]) -> f64 {
+pub(crate) fn value(text: &str, name: &str, wanted: &[(&str, &str)]) -> f64 {
     match matching(text, name, wanted).as_slice() {
         [value] => *value,
         found => panic!("{} series {name} {wanted:?}", found.len()),
@@ -735,7 +737,7 @@ fn shared() -> Option<PathBuf> {
 }
 
 /// Runs a program that reads `text`; `None` where it is not installed.
-fn fed(program: &str, arguments: &[&str], text: &str) -> Option<std::process::Output> {
+pub(crate) fn fed(program: &str, arguments: &[&str], text: &str) -> Option<std::process::Output> {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -754,13 +756,13 @@ fn fed(program: &str, arguments: &[&str], text: &str) -> Option<std::process::Ou
     Some(output)
 }
 
-fn missing(what: &str) {
+pub(crate) fn missing(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what} is missing");
     eprintln!("skipped: {what} is missing");
 }
 
 /// Two sockets, one of two dies; every domain; a process in a container, a virtual machine and a hostile name.
-fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let container = Arc::new(Container {
         id: "c0ffee".into(),
         runtime: Runtime::Containerd,
@@ -963,7 +965,7 @@ fn usage(state: State) -> WorkloadUsage {
     }
 }
 
-fn process(pid: u32, start_ns: u64, comm: &str, workload: &Workload) -> ProcessSnapshot {
+pub(crate) fn process(pid: u32, start_ns: u64, comm: &str, workload: &Workload) -> ProcessSnapshot {
     ProcessSnapshot {
         process: Arc::new(Process {
             key: ProcessKey { pid, start_ns },

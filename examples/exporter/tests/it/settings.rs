@@ -51,6 +51,36 @@ fn every_key_of_0_11_is_read() {
 }
 
 #[test]
+fn labels_are_chosen_by_name_in_every_place() {
+    let folder = Folder::new("labels");
+    let file = folder.write("k.yaml", "metrics: {labels: [comm, pod_name]}\n");
+    let in_file = ended(check().arg("--config.file").arg(&file));
+    let place = format!("{}:1", file.display());
+    let wanted = ("[comm, pod_name]", place.as_str());
+    assert_eq!(line(&in_file.out, "metrics.labels"), wanted);
+    let variable = ended(check().env("KEPLER_METRICS_LABELS", "podname"));
+    assert_eq!(variable.code, 2);
+    assert!(
+        variable.err.contains("KEPLER_METRICS_LABELS") && variable.err.contains("known: pid, "),
+        "{}",
+        variable.err
+    );
+    let mut program = command();
+    program.args(["--fake", "--metrics.labels=comm", "--metrics=process"]);
+    let page = Running::of(&mut program).get("/metrics");
+    let mine = page
+        .lines()
+        .filter(|l| l.starts_with("kepler_process_cpu_seconds_total{"));
+    let mine: Vec<&str> = mine.collect();
+    assert!(
+        !mine.is_empty()
+            && mine
+                .iter()
+                .all(|l| l.contains("{comm=") && !l.contains("pid="))
+    );
+}
+
+#[test]
 fn what_is_printed_is_a_file_that_says_the_same() {
     let folder = Folder::new("check");
     let flags = ["--config.file=every-key.yaml", "--metrics.families=own"];
