@@ -31,6 +31,7 @@ MODEL = {
 }
 ONLY = {
     "exporter.pods": {"enum": ["kubelet", "apiserver", "none"]},
+    "exporter.modelServer": {"type": "string", "pattern": "^(own|none|https?://.+|unix:/.+)$"},
     "exporter.https.port": PORT,
     "exporter.https.nodePort": NODE_PORT,
     "image.pullPolicy": PULL,

@@ -64,6 +64,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toYaml (mergeOverwrite $ours (deepCopy .Values.exporter.config)) -}}
 {{- end -}}
 
+{{/* The model server that exporters ask; empty for none. */}}
+{{- define "kepler.exporterModels" -}}
+{{- $asked := .Values.exporter.modelServer -}}
+{{- if and (eq $asked "own") .Values.modelServer.enabled -}}
+{{- include "kepler.serverUrl" . -}}
+{{- else if not (has $asked (list "own" "none")) -}}
+{{- $asked -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Prometheus's web configuration: empty where nothing is asked for. */}}
 {{- define "kepler.webConfig" -}}
 {{- $https := .Values.exporter.https -}}
