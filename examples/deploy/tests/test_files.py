@@ -7,7 +7,7 @@ import subprocess
 import kubernetes_validate
 import pytest
 import yaml
-from conftest import DEPLOY, tool
+from conftest import DEPLOY, run, tool
 
 TOP = DEPLOY.parents[1]
 MANIFESTS = sorted([*(DEPLOY / "k8s").rglob("kepler.yaml"), DEPLOY / "ollama/ollama.yaml"])
@@ -55,6 +55,11 @@ def test_the_unit_is_understood(tmp_path):
     done = subprocess.run([analyze, "verify", path], capture_output=True, text=True, check=False)
     about = [line for line in done.stderr.splitlines() if "kepler-exporter" in line]
     assert not about, about
+
+
+@pytest.mark.parametrize("name", ["exporter", "model-server"])
+def test_dockerfiles_are_as_their_linter_wants_them(name):
+    run(tool("hadolint"), TOP / f"examples/{name}/Dockerfile")
 
 
 @pytest.mark.parametrize("name", ["exporter", "model-server"])
