@@ -1,8 +1,12 @@
 """The chart, with every file of values: what it renders is what Kubernetes takes, and its parts fit together."""
 
+import functools
+import http.server
 import json
+import os
 import shutil
 import subprocess
+import threading
 
 import kubernetes_validate
 import pytest
@@ -249,6 +253,17 @@ def test_values_of_the_older_chart_still_mean_what_they_meant(tmp_path):
     assert one(objects, "ServiceMonitor", "kepler")["spec"]["endpoints"][0]["interval"] == "1m"
 
 
+def test_exporters_ask_the_model_server_that_is_theirs():
+    def asked(values):
+        container = one(template(values=values), "DaemonSet", "kepler")["spec"]["template"]["spec"]["containers"][0]
+        return [flag for flag in container.get("args", []) if flag.startswith("--model-server.url")]
+
+    assert asked({}) == []
+    assert asked(APART) == ["--model-server.url=http://kepler-model-server.kepler-model-server.svc:8100"]
+    assert asked(APART | {"exporter.modelServer": "none"}) == []
+    assert asked({"exporter.modelServer": "http://models:8100"}) == ["--model-server.url=http://models:8100"]
+
+
 def test_settings_roll_the_pods():
     def checksum(values):
         made = one(template(values=SERVER | values), "DaemonSet", "kepler")
@@ -264,6 +279,7 @@ def test_settings_roll_the_pods():
         "service.prot=1",
         "service.port=0",
         "exporter.pods=maybe",
+        "exporter.modelServer=maybe",
         "modelServer.usageStore=redis",
         "modelServer.replica=2",
     ],
@@ -285,12 +301,19 @@ def test_a_wrong_value_is_refused_by_its_name(value):
     assert key in done.stderr, done.stderr
 
 
-def test_the_chart_is_packed_and_found_in_an_index(tmp_path):
+def test_the_chart_is_packed_and_had_from_an_index(tmp_path):
     helm = tool("helm")
-    run(helm, "package", CHART, "--destination", tmp_path)
-    run(helm, "repo", "index", tmp_path)
-    index = yaml.safe_load((tmp_path / "index.yaml").read_text())
-    assert [entry["name"] for entry in index["entries"]["kepler"]] == ["kepler"]
+    packed = tmp_path / "packed"
+    run(helm, "package", CHART, "--destination", packed)
+    run(helm, "repo", "index", packed)
+    own = {f"HELM_{kind}_HOME": str(tmp_path / kind) for kind in ("CONFIG", "CACHE", "DATA")} | os.environ
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=packed)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        run(helm, "repo", "add", "kepler", f"http://127.0.0.1:{server.server_port}", env=own)
+        text = run(helm, "template", "kepler", "kepler/kepler", "--kube-version", KUBERNETES, env=own)
+        server.shutdown()
+    assert one([made for made in yaml.safe_load_all(text) if made], "DaemonSet", "kepler")
 
 
 def test_made_files_are_what_their_scripts_make(tmp_path):
