@@ -31,9 +31,8 @@ def picture(name, tag="1"):
 
 
 def exporter_values(**more):
-    """Of an exporter whose meter plays a machine, on whatever this one is."""
-    config = {"monitor": {"interval": "1s"}}
-    exporter = {"extraArgs": ["--fake"], "config": config, **more}
+    """Of an exporter that samples each second."""
+    exporter = {"config": {"monitor": {"interval": "1s"}}, **more}
     return {"image": picture("kepler-exporter"), "exporter": exporter}
 
 
@@ -90,8 +89,8 @@ def release(pipelines):
         "image": picture("kepler-model-server"),
         "models": pipelines,
         "readinessProbe": {"initialDelaySeconds": 1},
-        # Autoscaling in seconds instead of minutes
-        "autoscaling": {"maxReplicas": 5, "scaleDown": {"stabilizationSeconds": 15, "periodSeconds": 15}},
+        # Down again after seconds instead of minutes; up where a test says how far.
+        "autoscaling": {"maxReplicas": 3, "scaleDown": {"stabilizationSeconds": 15, "periodSeconds": 15}},
     }
     values = {**exporter_values(), "modelServer": server, "modelHealth": {"schedule": "* * * * *"}}
     install("kepler", NAMESPACE, values)
@@ -124,8 +123,8 @@ def address(service, namespace):
     return f"{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
 
-def ask(url, **query):
+def ask(url, *flags, **query):
     """What a server in the cluster answers."""
     url = f"{url}?{urllib.parse.urlencode(query)}" if query else url
-    command = cluster.inside("curl", "--silent", "--show-error", "--fail", "--max-time", "20", url)
+    command = cluster.inside("curl", "--silent", "--show-error", "--fail", "--max-time", "20", *flags, url)
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

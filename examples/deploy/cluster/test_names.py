@@ -79,7 +79,7 @@ def say(words, name):
 def deploy(mode):
     """The chart's exporter, in a namespace of its own."""
     polled = {"podInformer": {"pollInterval": "5s"}}
-    values = exporter_values(pods=mode, config={"monitor": {"interval": "1s"}, "kube": polled})
+    values = exporter_values(pods=mode, extraArgs=["--fake"], config={"monitor": {"interval": "1s"}, "kube": polled})
     install(f"kepler-{mode}", f"kepler-{mode}", values)
 
 
@@ -226,6 +226,11 @@ def test_every_container_and_pod_has_its_name_in_both_modes_inside_and_on_the_ho
         assert {"worker", "app", "second", "proxy", "looker", "alone", "kepler-exporter"} <= shown_kinds, address
 
 
+def allowed(used):
+    """Half a percent; of quiet containers the time of two short programs, whose records a busy kernel may not give."""
+    return max(0.005 * used, 0.005)
+
+
 def test_cpu_time_of_busy_and_quiet_containers_over_a_minute_is_the_kernels(crowd):
     words, workers, addresses = crowd
     names = truth()
@@ -246,13 +251,14 @@ def test_cpu_time_of_busy_and_quiet_containers_over_a_minute_is_the_kernels(crow
             for id in chosen:
                 used = after_kernel[id] - before_kernel[id]
                 errors[address, names[id][0]] = ((now[id] - was[id]) / used - 1, used)
-        worst = max(errors, key=lambda key: abs(errors[key][0]))
+        over = {key: abs(error) * used - allowed(used) for key, (error, used) in errors.items()}
+        worst = max(over, key=over.get)
         error, used = errors[worst]
-        if abs(error) <= 0.005 or time.monotonic() > end:
+        if over[worst] <= 0 or time.monotonic() > end:
             break
         time.sleep(2)
     print(f"\nCPU time over a minute: worst of {len(errors)} is {worst}: {error:+.4%} of {used:.3f} s")
-    assert abs(error) <= 0.005, worst
+    assert over[worst] <= 0, worst
 
 
 def test_a_restart_has_a_new_id_and_its_name_and_the_pod_goes_on_counting(crowd):
@@ -263,24 +269,25 @@ def test_a_restart_has_a_new_id_and_its_name_and_the_pod_goes_on_counting(crowd)
     before = [shown(scrape(address), "pod", "pod_id")[uid] for address in addresses]
     say(words, "crash")
     cluster.deadline(lambda: restarts() == 1, 60, "the restart")
-    time.sleep(12)
+    # The end of a process is known when its record comes, or half a minute later.
+    cluster.deadline(
+        lambda: all(states(a, "container", "app") == {"running", "terminated"} for a in addresses), 60, "states"
+    )
     names = truth()
     assert sum(where[2] == "app" for where in names.values()) == 2
     for address, was in zip(addresses, before, strict=True):
-        metrics = scrape(address)
-        assert shown(metrics, "pod", "pod_id")[uid] >= was
+        assert shown(scrape(address), "pod", "pod_id")[uid] >= was
         check_names(address, names)
-        apps = [
-            labels for labels, _ in metrics["kepler_container_cpu_seconds_total"] if labels["container_name"] == "app"
-        ]
-        assert {labels["state"] for labels in apps} == {"running", "terminated"}, address
 
 
 def test_a_pod_that_is_gone_keeps_its_name_for_the_retention(crowd):
     _, _, addresses = crowd
     cluster.kubectl("delete", "pod", "-n", "shop", "quiet-0", "--now", stdout=subprocess.DEVNULL)
-    time.sleep(8)
-    for address in addresses:
-        states = {labels["pod_name"]: labels["state"] for labels, _ in scrape(address)["kepler_pod_cpu_seconds_total"]}
-        assert states["quiet-0"] == "terminated", address
-        assert states["quiet-1"] == "running", address
+    cluster.deadline(lambda: all(states(a, "pod", "quiet-0") == {"terminated"} for a in addresses), 60, "states")
+    assert all(states(address, "pod", "quiet-1") == {"running"} for address in addresses)
+
+
+def states(address, level, name):
+    """The states in which an exporter shows what has this name."""
+    rows = scrape(address)[f"kepler_{level}_cpu_seconds_total"]
+    return {labels["state"] for labels, _ in rows if labels.get(f"{level}_name") == name}
