@@ -91,7 +91,7 @@ test-deploy: tools $(DEPLOY)/.ready ## chart, manifests, rules, dashboards and A
 	cd examples/deploy/tests && PATH="$(DEPLOY)/bin:$$PATH:$(TOOLS)" python -m pytest -q
 
 test-cluster: tools programs $(PYTEST) ## the chart on a real Kubernetes of one node (root; builds it from Go modules once, some minutes)
-	cd examples/deploy/cluster && $(BIN)/python -m pytest -q -s
+	cd examples/deploy/cluster && trap 'test "$${KUBE_KEEP:-}" || $(BIN)/python cluster.py down' EXIT && $(BIN)/python -m pytest -q -s
 
 programs: ## what is in the images, built as the Dockerfiles do
 	@type musl-gcc >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends musl-tools; }
