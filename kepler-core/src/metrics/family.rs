@@ -159,6 +159,7 @@ pub(super) enum Cost {
     ExitRecordsLost,
     PendingExpired,
     Refused,
+    CountersRunning,
 }
 
 const fn row(
@@ -394,6 +395,7 @@ pub static FAMILIES: &[Family] = &[
     row(C, Own, Node, "kepler_exporter_exit_records_lost_total", &[], N(NodeSeries::Cost(Cost::ExitRecordsLost)), "Final totals that lost even their control group."),
     row(C, Own, Node, "kepler_exporter_pending_expired_total", &[], N(NodeSeries::Cost(Cost::PendingExpired)), "Ended processes whose final total never came."),
     row(C, Own, Node, "kepler_exporter_refused_total", &[], N(NodeSeries::Cost(Cost::Refused)), "Steps of CPU time that were not believed."),
+    row(G, Own, Node, "kepler_exporter_hardware_counters_running_ratio", &[], N(NodeSeries::Cost(Cost::CountersRunning)), "Share of the time that hardware counters counted; below 1 they are scaled up by it."),
     row(G, Own, Node, "kepler_exporter_part_attached", &["part"], N(NodeSeries::Parts), "Whether a part of a source (a kernel hook, a meter) is in use: 1 or 0."),
     row(C, Own, Node, "kepler_exporter_model_fetches_total", &["result"], N(NodeSeries::ModelFetches), "Attempts to fetch power models from a server, by their result."),
     row(G, Own, Node, "kepler_exporter_model_fetch_success_timestamp_seconds", &[], N(NodeSeries::ModelSuccess), "When power models were last fetched from a server."),

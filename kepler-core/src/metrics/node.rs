@@ -266,6 +266,7 @@ impl View<'_> {
             Cost::ExitRecordsLost => Value::count(stats.exit_records_lost),
             Cost::PendingExpired => Value::count(stats.pending_expired),
             Cost::Refused => Value::count(stats.refused),
+            Cost::CountersRunning => Value::Float(stats.counters_running?),
         })
     }
 }

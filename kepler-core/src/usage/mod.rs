@@ -296,7 +296,7 @@ pub struct GpuUsage {
 }
 
 /// What a sample of usage took and what went wrong, cumulative since the source was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct UsageStats {
     /// Tasks (threads) looked at by the last sample.
     pub tasks: u64,
@@ -310,6 +310,9 @@ pub struct UsageStats {
     pub pending_expired: u64,
     /// Steps that were not believed.
     pub refused: u64,
+    /// Share of the time that hardware counters counted, 0 to 1: below 1 they had to share the processor's counters with
+    /// others, and are scaled up by it. `None` when none is collected.
+    pub counters_running: Option<f64>,
 }
 
 /// Something that knows what tasks did. Implemented by the eBPF source, the `/proc` source and the scripted one.

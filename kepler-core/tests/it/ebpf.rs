@@ -23,11 +23,7 @@ impl Watch {
                 usage: Usage::default(),
             }),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                assert!(
-                    std::env::var_os("CI").is_none(),
-                    "bpf() is refused in CI: {error}"
-                );
-                eprintln!("skipped: {error}");
+                skip(&format!("bpf() is refused: {error}"));
                 None
             }
             Err(error) => panic!("{error}"),
@@ -68,6 +64,12 @@ pub(crate) fn first_process_is_hidden() -> bool {
     let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let program = Host::default().link("/proc/1/exe");
     root && program.is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
+}
+
+/// Says that a test could not be run; in CI, where it can, it fails.
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "skipped in CI: {why}");
+    eprintln!("skipped: {why}");
 }
 
 /// Runs `check` until it passes, three times at most.

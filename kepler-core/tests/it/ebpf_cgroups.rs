@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kepler_core::Host;
+use kepler_core::monitor::Monitor;
 use kepler_core::usage::Usage;
 use kepler_core::usage::ebpf::{Hierarchy, Options};
 
-use crate::ebpf::{Watch, attempts, end, first_process_is_hidden, near, shell};
+use crate::ebpf::{Watch, attempts, end, first_process_is_hidden, near, shell, skip};
 
 /// A group in the unified hierarchy, or on hosts of version 1 the same in `cpu` and `cpuacct`; removed when dropped.
 struct Group {
@@ -33,7 +34,7 @@ impl Group {
         folders.dedup();
         for folder in &folders {
             if let Err(error) = fs::create_dir(folder) {
-                eprintln!("skipped: {}: {error}", folder.display());
+                skip(&format!("{}: {error}", folder.display()));
                 return None;
             }
         }
@@ -190,6 +191,33 @@ fn a_group_that_was_removed_at_once_is_still_named() {
     });
 }
 
+/// Under processes that come and go, what belongs to nobody is at most a hundredth.
+#[test]
+fn busy_time_is_that_of_tasks_and_interrupts() {
+    attempts(|| {
+        let Some(_) = Watch::open(&Options::default()) else {
+            return Ok(());
+        };
+        let mut monitor = Monitor::builder().fake().build().unwrap();
+        let first = monitor.sample().unwrap();
+        assert_eq!(first.sources.usage, "ebpf");
+        let storm = shell("while :; do (i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done); done");
+        std::thread::sleep(Duration::from_secs(10));
+        let last = monitor.sample().unwrap();
+        end(storm, libc::SIGKILL);
+        for domain in &last.node.domains {
+            let share = domain.residual.total().0 / domain.energy.active.0;
+            if share > 0.01 {
+                return Err(format!(
+                    "{}: {share} of {:?}",
+                    domain.domain, domain.residual
+                ));
+            }
+        }
+        Ok(())
+    });
+}
+
 /// A process with this pid counts to `count`: the kernel's last pid is written before each fork, until it is so.
 fn count_as(pid: u32, count: u32) -> Option<u64> {
     let script = format!("i=0; while [ $i -lt {count} ]; do i=$((i+1)); done");
@@ -213,7 +241,7 @@ fn a_pid_that_is_used_again_is_another_process() {
         watch.sample();
         let pid = 31_000 + std::process::id() % 900;
         let (Some(first), Some(second)) = (count_as(pid, 900_000), count_as(pid, 400_000)) else {
-            eprintln!("skipped: pids cannot be chosen here");
+            skip("pids cannot be chosen here");
             return Ok(());
         };
         let mut seen = Vec::new();

@@ -94,6 +94,11 @@ fn each_package_has_its_own_events() {
         "dram Some(1) None",
     ];
     assert_eq!(names(&perf), zones);
+    // One event counts both packages; what tells them apart is the CPU that it is opened on.
+    let mut paths: Vec<_> = perf.zones().iter().map(|z| (&z.path, &z.name)).collect();
+    paths.sort();
+    paths.dedup_by_key(|(path, _)| *path);
+    assert_eq!(paths.len(), 4, "{paths:?}");
     let package = kernel.opened.iter().find(|e| e.cpu == 28 && e.config == 2);
     assert_eq!(package.unwrap().kind, 22);
     let mut readings = Vec::new();

@@ -151,6 +151,28 @@ fn a_laptop_shows_psys_beside_its_package() {
 }
 
 #[test]
+fn a_counter_that_nothing_feeds_measures_nothing() {
+    let machine = MachineCopy::of("powercap-psys");
+    machine.set(&energy("intel-rapl:1"), 0);
+    machine.set(&energy("intel-rapl:0:1"), 0);
+    let mut bench = Bench::unread(machine);
+    bench.after(0);
+    bench.set("intel-rapl:0", 50_030_000_000);
+    let readings = bench.after(3);
+    let Reading::Failed(error) = &readings[4] else {
+        panic!("{readings:?}")
+    };
+    assert!(error.to_string().contains("has not moved"), "{error}");
+    // The integrated GPU may well be off.
+    assert!(matches!(readings[2], Reading::Energy { joules, .. } if joules.0 == 0.0));
+    // One that begins late loses nothing.
+    bench.set("intel-rapl:1", 7_000_000);
+    assert!(
+        matches!(bench.after(3)[4], Reading::Energy { joules, .. } if (joules.0 - 7.0).abs() < 1e-9)
+    );
+}
+
+#[test]
 fn psys_between_two_packages_is_no_package() {
     let mut bench = Bench::new("psys-between-packages");
     let zones = [

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::energy::meter::{self, Meter};
 use crate::energy::rapl::perf_event::{PerfEvent, perf_event_open};
 use crate::energy::rapl::perf_zones::perf_zones;
+use crate::energy::rapl::stands_at_zero;
 use crate::energy::rapl::sum::Sum;
 use crate::energy::suspends::Suspends;
 use crate::energy::{Domain, EnergySource, Reading, Zone};
@@ -121,7 +122,7 @@ impl EnergySource for Perf {
             // The integrated GPU may well be off since the start.
             let idle_is_odd = zone.domain != Domain::Uncore && counter.stands_at_zero();
             readings.push(match reading {
-                Reading::Energy { .. } if idle_is_odd => Reading::Failed(idle(zone)),
+                Reading::Energy { .. } if idle_is_odd => Reading::Failed(stands_at_zero(zone)),
                 reading => reading,
             });
         }
@@ -141,13 +142,5 @@ impl Event {
             Ok(()) => Ok(u64::from_ne_bytes(count)),
             Err(error) => Err(Error::read(&self.name, error)),
         }
-    }
-}
-
-fn idle(zone: &Zone) -> Error {
-    Error::Unsupported {
-        what: format!("{} of {}", zone.name, zone.path),
-        why: "its counter has not moved since it was opened".into(),
-        hint: "guests show counters that nothing feeds".into(),
     }
 }

@@ -30,7 +30,7 @@ impl Key {
             domain: self.domain,
             index: self.index,
             die: self.die,
-            path: part.path.display().to_string(),
+            path: part.name(),
             max: None,
         }
     }
@@ -42,6 +42,17 @@ pub(super) struct Part {
     path: PathBuf,
     pub(super) per_joule: f64,
     pub(super) events: Vec<PerfEvent>,
+}
+
+impl Part {
+    /// Every package counts by the same event, on a CPU of its own.
+    fn name(&self) -> String {
+        let event = self.path.display();
+        match self.events.first() {
+            Some(first) => format!("{event},cpu={}", first.cpu),
+            None => event.to_string(),
+        }
+    }
 }
 
 /// The zones that the host's PMUs count, package by package.

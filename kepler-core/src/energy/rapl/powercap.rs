@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::energy::meter::Meter;
 use crate::energy::rapl::cpu::{Cpu, Vendor};
 use crate::energy::rapl::discover::{Found, discover};
-use crate::energy::rapl::limits;
 use crate::energy::rapl::name::ZoneName;
+use crate::energy::rapl::{limits, stands_at_zero};
 use crate::energy::suspends::Suspends;
 use crate::energy::{Domain, EnergySource, Reading, Zone};
 use crate::error::{Error, Result};
@@ -23,7 +23,8 @@ use crate::units::Microjoules;
 /// socket's counter that every die repeats (AMD Zen 1 and 2) are counted once. Counters wrap by the zone's own
 /// `max_energy_range_uj`; without that file a counter that goes back is refused, as is one that goes back over a suspend, and
 /// a growth that no such part can draw. A zone that cannot be read for a while keeps its baseline, and one that was
-/// unplugged or whose driver was reloaded is opened again.
+/// unplugged or whose driver was reloaded is opened again. A counter that never moved (some machines show a `psys` that
+/// nothing feeds) gives [`Reading::Failed`], not 0 J.
 ///
 /// ```
 /// use kepler_core::Host;
@@ -175,7 +176,15 @@ impl Counter {
             let ceiling = limits::ceiling(host, path, parent.as_deref(), what.domain);
             self.meter.set_ceiling(ceiling);
         }
-        self.meter.look(now, value, reset)
+        let reading = self.meter.look(now, value, reset);
+        // The integrated GPU may well be off since the start.
+        let idle_is_odd = value == 0 && self.zone.domain != Domain::Uncore;
+        match reading {
+            Reading::Energy { joules, .. } if idle_is_odd && joules.0 == 0.0 => {
+                Reading::Failed(stands_at_zero(&self.zone))
+            }
+            reading => reading,
+        }
     }
 
     /// The counter's value, and whether it had to be opened again for it: the descriptor of a zone that was removed

@@ -33,27 +33,31 @@ fn wants(wanted: CounterSet, any: &[Counter]) -> bool {
     any.iter().any(|counter| wanted.contains(*counter))
 }
 
-/// Attaches what `options` ask for; tells what is collected, and the events that must stay open for it.
+/// Attaches what `options` ask for; tells what is collected, and the events that must stay open for it. What the kernel
+/// refuses costs the counters that need it, and is noted.
 pub(super) fn attach_wanted(
     bpf: &mut aya::Ebpf,
     btf: &Btf,
     host: &Host,
     options: &Options,
     notes: &mut Vec<Note>,
-) -> Result<(CounterSet, Option<Pmu>)> {
+) -> (CounterSet, Option<Pmu>) {
     let wanted = options.counters;
     let mut collected = CounterSet::EMPTY;
     if !storage_wanted(wanted) {
-        return Ok((collected, None));
+        return (collected, None);
     }
+    let mut stored = true;
     for (program, tracepoint) in [
         ("task_made", "sched_process_fork"),
         ("task_exited", "sched_process_exit"),
     ] {
-        attach(bpf, btf, program, tracepoint)?;
-        notes.push(Note::on(tracepoint, "for counters of tasks"));
+        stored &= noted(notes, tracepoint, attach(bpf, btf, program, tracepoint));
     }
-    prime(bpf)?;
+    stored = stored && noted(notes, "task storage", prime(bpf));
+    if !stored {
+        return (collected, None);
+    }
     if wants(wanted, &SOFTIRQ)
         && noted(
             notes,
@@ -80,7 +84,7 @@ pub(super) fn attach_wanted(
             pmu = Some(opened);
         }
     }
-    Ok((collected, pmu))
+    (collected, pmu)
 }
 
 fn attach_page_cache(bpf: &mut aya::Ebpf, btf: &Btf, notes: &mut Vec<Note>) -> bool {

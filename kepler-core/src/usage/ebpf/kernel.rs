@@ -41,7 +41,7 @@ const BUFFER: usize = 32 << 10;
 const PAGE: u32 = 4096;
 const RING_LIMIT: u32 = 64 << 20;
 
-const CAPABILITIES: &str = "run as root, or give the program CAP_BPF and CAP_PERFMON: setcap cap_bpf,cap_perfmon=ep PROGRAM";
+pub(super) const CAPABILITIES: &str = "run as root, or give the program CAP_BPF and CAP_PERFMON: setcap cap_bpf,cap_perfmon=ep PROGRAM";
 const BTF: &str = "use a kernel built with CONFIG_DEBUG_INFO_BTF";
 
 impl Kernel {
@@ -94,7 +94,7 @@ impl Kernel {
         notes.push(Note::on("sched_process_free", ""));
         let named = attach(&mut bpf, &btf, "cgroup_made", "cgroup_mkdir");
         hooks::noted(notes, "cgroup_mkdir", named);
-        let (more, pmu) = hooks::attach_wanted(&mut bpf, &btf, host, options, notes)?;
+        let (more, pmu) = hooks::attach_wanted(&mut bpf, &btf, host, options, notes);
         if nested {
             notes.push(view::partial(
                 "only processes of this pid namespace are seen, and none that lived between two samples",

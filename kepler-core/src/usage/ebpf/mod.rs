@@ -89,12 +89,6 @@ impl Ebpf {
         Ok(source)
     }
 
-    /// Share of the time that hardware counters were on the processor, 0 to 1: where it is below 1 they had to share it with
-    /// others, and their counts are scaled up by it. `None` when none is collected.
-    pub fn running_ratio(&mut self) -> Option<f64> {
-        self.kernel.running_ratio()
-    }
-
     /// Which counters are collected.
     pub fn collected(&self) -> CounterSet {
         self.kernel.collected()
@@ -124,6 +118,7 @@ impl UsageSource for Ebpf {
         self.kernel.pass(&mut self.ledger)?;
         self.kernel.drain(&mut self.ledger, &mut self.names);
         self.ledger.finish(&mut self.names, usage);
+        usage.stats.counters_running = self.kernel.running_ratio();
         usage.collected = self.collected();
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::units::count_to_f64;
 use crate::usage::{Counter, CounterSet, Note};
 
 use super::Options;
-use super::kernel::{absent, kernel_error};
+use super::kernel::{CAPABILITIES, absent};
 
 /// Events that count for as long as this lives.
 pub(super) struct Pmu {
@@ -84,7 +84,7 @@ impl Pmu {
                     pmu.counters = pmu.counters.with(counter);
                     notes.push(Note::on(map, note));
                 }
-                Err(error) => notes.push(Note::off(map, &error, NO_PMU)),
+                Err(error) => notes.push(Note::off(map, &error, "")),
             }
         }
         pmu
@@ -138,7 +138,14 @@ impl Pmu {
             }
         }
         match failed {
-            Some(error) if opened == 0 => Err(kernel_error("perf_event_open", error)),
+            Some(error) if opened == 0 => Err(Error::Kernel {
+                call: "perf_event_open".into(),
+                hint: match error.kind() {
+                    io::ErrorKind::PermissionDenied => CAPABILITIES.into(),
+                    _ => NO_PMU.into(),
+                },
+                source: error,
+            }),
             Some(error) => Ok(format!("on {opened} of {} CPUs: {error}", kinds.len())),
             None => Ok(String::new()),
         }
