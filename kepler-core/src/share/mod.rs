@@ -20,7 +20,7 @@ use zone::{Counter, ZONES};
 /// The folder `<vm>/class/powercap/intel-rapl:*` holds `name`, `max_energy_range_uj` and `energy_uj` as the kernel's powercap
 /// does, with the machine's own active energy by domain. A guest that mounts `<vm>` (read-only; by virtiofs, say) reads it as a
 /// meter. Counters go on, in the same folder, after this program was started anew or a write failed; the folder of a machine
-/// that is gone is removed.
+/// that is gone is removed. An empty folder that is there already is filled, so that it can be mounted before the machine starts.
 ///
 /// A folder appears whole, and a counter changes in one write of one length, so that a guest never reads half of either. Files
 /// that were not made here are never changed or removed, whatever a machine is called.
@@ -138,8 +138,12 @@ impl VmShare {
         );
         let powercap = zone::powercap(&folder);
         let ours = |zone: &str| zone::is_ours(&self.host, &powercap.join(zone));
-        let there = fs::symlink_metadata(&folder).is_ok();
-        if there && !ZONES.iter().any(|(_, zone, _)| ours(zone)) {
+        let there = fs::symlink_metadata(&folder).ok();
+        // A guest that is to mount it at its start needs the folder before this knows of the guest.
+        let made_ahead = there.as_ref().is_some_and(fs::Metadata::is_dir)
+            && self.host.names(&folder)?.is_empty();
+        let there = there.is_some();
+        if there && !made_ahead && !ZONES.iter().any(|(_, zone, _)| ours(zone)) {
             return Err(in_the_way(&folder));
         }
         // What was left when this was stopped half way.
@@ -159,7 +163,12 @@ impl VmShare {
             }
             places.push((place, zone, path));
         }
-        if there {
+        if made_ahead && !places.is_empty() {
+            let class = Path::new("class");
+            let path = folder.join(class);
+            fs::rename(aside.join(class), &path).map_err(|e| Error::read(path, e))?;
+            zone::remove(&self.host, &aside)?;
+        } else if there {
             // Zones that it did not have: the meters of this host are others than before.
             for (_, zone, path) in places.iter().filter(|(_, zone, _)| !ours(zone)) {
                 let made = zone::powercap(&aside).join(zone);

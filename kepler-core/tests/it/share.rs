@@ -192,6 +192,37 @@ fn a_guest_goes_on_reading_the_folder_that_it_holds_when_the_host_begins_anew() 
 }
 
 #[test]
+fn a_folder_that_was_made_ahead_to_be_mounted_is_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("web");
+    fs::create_dir(&at).unwrap();
+    let inode = Host::default().inode(&at).unwrap();
+    let web = machine(7, "web");
+    let mut host = monitor(vec![
+        frame(vec![ran(&web, 0)]),
+        frame(vec![ran(&web, 1_000_000_000)]),
+        frame(vec![]),
+        frame(vec![]),
+    ]);
+    let mut share = VmShare::open(folder.path()).unwrap();
+    for _ in 0..2 {
+        share.write(&host.sample().unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(
+        Host::default().inode(&at).unwrap(),
+        inode,
+        "what is mounted"
+    );
+    assert!(counter(folder.path(), "web") > 0);
+    for _ in 0..2 {
+        share.write(&host.sample().unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
 fn a_folder_of_somebody_else_is_told_and_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let at = |path: &str| folder.path().join(path);
@@ -202,9 +233,8 @@ fn a_folder_of_somebody_else_is_told_and_stays_as_it_is() {
     ] {
         fs::write(at(path), "17\n").unwrap();
     }
-    fs::create_dir(at("empty")).unwrap();
     fs::write(at("file"), "x").unwrap();
-    let machines: Vec<_> = ["backups", "empty", "file", "web"]
+    let machines: Vec<_> = ["backups", "file", "web"]
         .iter()
         .zip(7..)
         .map(|(name, pid)| machine(pid, name))
@@ -222,7 +252,7 @@ fn a_folder_of_somebody_else_is_told_and_stays_as_it_is() {
         std::thread::sleep(Duration::from_millis(5));
         let _ = share.write(&host.sample().unwrap());
     }
-    assert_eq!(names(folder.path()), ["backups", "empty", "file", "web"]);
+    assert_eq!(names(folder.path()), ["backups", "file", "web"]);
     let text = |path| Host::default().text(at(path)).unwrap();
     assert_eq!(text("backups/monday.tar"), "17\n");
     assert_eq!(
