@@ -85,6 +85,10 @@ bpf-check: ## rebuild it elsewhere and compare
 test-kernels: ## boot Debian's 6.1 and 6.12 kernels under qemu and run the object there
 	$(MAKE) -C kepler-core/tests/kernels
 
+test-guest: ## a real virtual machine reads as its meter what the exporter says that it used (qemu, as root)
+	cargo build -p kepler-exporter
+	EXPORTER=target/debug/kepler-exporter examples/exporter/tests/guest/run
+
 test-deploy: tools $(DEPLOY)/.ready ## chart, manifests, rules, dashboards and AWS scripts, by the real tools
 	@command -v helm $(TOOLS)/helm >/dev/null || CGO_ENABLED=0 GOBIN=$(TOOLS) go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0
 	cargo build -p kepler-exporter -p kepler-model-server
@@ -130,4 +134,4 @@ $(DEPLOY)/.ready: examples/deploy/tests/requirements.txt
 $(NODE): kepler-node/package-lock.json
 	cd kepler-node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-deploy test-cluster programs wheels deb npm tools
+.PHONY: help run test test-rust test-server test-python test-node lint fmt doc bench soak models eval bpf bpf-check test-kernels test-guest test-deploy test-cluster programs wheels deb npm tools
