@@ -5,56 +5,23 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A running exporter; killed when a test fails.
-struct Exporter {
-    child: Child,
-    address: SocketAddr,
-    said: Vec<String>,
-}
+use support::{Running, command, ended, figure};
+
+/// A running exporter that is asked by HTTP/1.1.
+struct Exporter(Running);
 
 impl Exporter {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kepler-exporter"))
-            .args([
-                "--web.listen-address=127.0.0.1:0",
-                "--monitor.interval=200ms",
-            ])
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = Vec::new();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().expect("it ended before it listened").unwrap();
-            let address = line.split("http://").nth(1);
-            let address = address.and_then(|a| a.trim_end_matches("\"}").parse().ok());
-            said.push(line);
-            if let Some(address) = address {
-                break address;
-            }
-        };
-        // What it says later is read, so that it never waits for a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            address,
-            said,
-        }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream
+        let mut command = command();
+        command.arg("--monitor.interval=200ms").args(arguments);
+        Self(Running::of(&mut command))
     }
 
     fn ask(&self, path: &str, headers: &str) -> Answer {
@@ -64,55 +31,13 @@ impl Exporter {
     }
 
     fn send(&self, request: &str) -> Answer {
-        let mut stream = self.connect();
+        let mut stream = self.0.connect();
         stream.write_all(request.as_bytes()).unwrap();
         Answer::read(&mut stream)
     }
 
     fn metrics(&self) -> String {
         self.ask("/metrics", "").text()
-    }
-
-    /// The text once `wanted` says yes to it; a sample is taken every 200 ms.
-    fn metrics_once(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let start = Instant::now();
-        loop {
-            let text = self.metrics();
-            if wanted(&text) {
-                return text;
-            }
-            assert!(start.elapsed() < Duration::from_secs(20), "{text}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < Duration::from_secs(10), "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -172,21 +97,10 @@ fn joined(bytes: &mut &[u8]) -> Vec<u8> {
     }
 }
 
-fn figure(text: &str, series: &str) -> Option<f64> {
-    let line = text.lines().find(|l| l.starts_with(series))?;
-    line.rsplit(' ').next()?.parse().ok()
-}
-
 /// Runs it to its end: exit code and what it said.
 fn run(arguments: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_kepler-exporter"))
-        .args(arguments)
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    let ended = ended(command().args(arguments));
+    (ended.code, ended.err)
 }
 
 #[test]
@@ -251,15 +165,12 @@ fn health_and_landing_pages_answer() {
 #[test]
 fn at_start_it_says_what_it_uses_and_why() {
     let exporter = Exporter::start(&["--fake", "--monitor.usage=procfs", "--log.format=json"]);
-    let said = exporter.said.join("\n");
+    let said = exporter.0.said();
     assert!(
         said.contains("measured by fake") && said.contains("usage by procfs"),
         "{said}"
     );
-    assert!(
-        exporter.said.iter().all(|l| l.starts_with("{\"time\":")),
-        "{said}"
-    );
+    assert!(said.lines().all(|l| l.starts_with("{\"time\":")), "{said}");
 }
 
 #[test]
@@ -270,7 +181,9 @@ fn this_machine_has_watts_and_a_busy_process_has_its_share() {
         .spawn()
         .unwrap();
     let series = format!("kepler_process_cpu_seconds_total{{pid=\"{}\"", busy.id());
-    let text = exporter.metrics_once(|text| figure(text, &series).is_some_and(|s| s > 0.3));
+    let text = exporter
+        .0
+        .metrics_once(|text| figure(text, &series).is_some_and(|s| s > 0.3));
     busy.kill().unwrap();
     busy.wait().unwrap();
     assert!(figure(&text, "kepler_node_cpu_watts{").unwrap() > 0.0);
@@ -303,18 +216,15 @@ fn a_scrape_under_way_is_finished_before_the_end() {
         let mut exporter = Exporter::start(&["--fake"]);
         // Far more than the buffers of the sockets hold, so that an answer is under way when the signal comes.
         let asked = 200;
-        let mut stream = exporter.connect();
+        let mut stream = exporter.0.connect();
         let requests = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(asked);
         let mut writer = stream.try_clone().unwrap();
         std::thread::spawn(move || writer.write_all(requests.as_bytes()));
         std::thread::sleep(Duration::from_secs(1));
-        exporter.signal(signal);
+        exporter.0.signal(signal);
         let stopping = Instant::now();
         std::thread::sleep(Duration::from_millis(500));
-        assert!(
-            exporter.child.try_wait().unwrap().is_none(),
-            "nothing was under way"
-        );
+        assert!(exporter.0.lives(), "nothing was under way");
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         let (mut rest, mut answers) = (bytes.as_slice(), 0);
@@ -324,23 +234,23 @@ fn a_scrape_under_way_is_finished_before_the_end() {
             (rest, answers) = (behind, answers + 1);
         }
         assert!((1..asked).contains(&answers), "{answers}");
-        assert!(exporter.wait().success());
+        assert!(exporter.0.end().success());
         assert!(stopping.elapsed() < Duration::from_secs(5));
-        TcpStream::connect(exporter.address).unwrap_err();
+        TcpStream::connect(&exporter.0.address).unwrap_err();
     }
 }
 
 #[test]
 fn idle_connections_do_not_hold_up_the_end() {
     let mut exporter = Exporter::start(&["--fake"]);
-    let mut idle = exporter.connect();
+    let mut idle = exporter.0.connect();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
     idle.read_exact(&mut [0; 20]).unwrap();
-    let _silent = exporter.connect();
-    exporter.signal("-TERM");
+    let _silent = exporter.0.connect();
+    exporter.0.signal("-TERM");
     let stopping = Instant::now();
-    assert!(exporter.wait().success());
+    assert!(exporter.0.end().success());
     assert!(stopping.elapsed() < Duration::from_secs(5));
 }
 
@@ -349,7 +259,7 @@ fn a_reader_that_stalls_holds_up_nobody() {
     let exporter = Exporter::start(&["--fake"]);
     let stalled: Vec<TcpStream> = (0..20)
         .map(|_| {
-            let mut stream = exporter.connect();
+            let mut stream = exporter.0.connect();
             stream
                 .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
                 .unwrap();
@@ -371,7 +281,7 @@ fn hostile_clients_are_bounded() {
     );
     assert_eq!(exporter.send(&long).status, 431);
     for nonsense in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9\r\n\r\n"] {
-        let mut stream = exporter.connect();
+        let mut stream = exporter.0.connect();
         stream.write_all(nonsense.as_bytes()).unwrap();
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
@@ -381,7 +291,7 @@ fn hostile_clients_are_bounded() {
         );
     }
     // Clients that never finish their request take all places, and lose them after 10 s.
-    let mut slow: Vec<TcpStream> = (0..64).map(|_| exporter.connect()).collect();
+    let mut slow: Vec<TcpStream> = (0..64).map(|_| exporter.0.connect()).collect();
     for stream in &mut slow {
         stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").unwrap();
     }
@@ -399,11 +309,11 @@ fn hostile_clients_are_bounded() {
 #[test]
 fn a_busy_port_is_one_line_and_code_1() {
     let exporter = Exporter::start(&["--fake"]);
-    let address = format!("--web.listen-address={}", exporter.address);
+    let address = format!("--web.listen-address={}", exporter.0.address);
     let (code, said) = run(&["--fake", &address]);
     assert_eq!((code, said.lines().count()), (1, 1), "{said}");
     assert!(
-        said.contains(&exporter.address.to_string()) && said.contains("in use"),
+        said.contains(&exporter.0.address) && said.contains("in use"),
         "{said}"
     );
 }

@@ -7,13 +7,14 @@
 
 mod cluster;
 mod program;
+mod support;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cluster::{NODE, Server, pod};
-use program::{Exporter, Machine, command};
+use program::{Machine, command};
 
 /// What is written about a pod under `name`.
 fn shows(text: &str, name: &str) -> bool {
@@ -34,7 +35,7 @@ fn the_kubelet_names_pods_and_a_rotated_token_is_read_again() {
     let (machine, server) = (Machine::new(), Server::start());
     machine.process(7, "u1", 'a');
     server.set(|world| world.pods = vec![pod("web", "u1", "nginx", 'a', 1)]);
-    let exporter = Exporter::start(
+    let exporter = program::exporter(
         &machine,
         &server,
         "kubelet",
@@ -49,7 +50,7 @@ fn the_kubelet_names_pods_and_a_rotated_token_is_read_again() {
     assert!(shows(&text, "web"));
     server.write_token("second");
     exporter.metrics_once(|text| is_attached(text) == Some(true));
-    let said = exporter.stop();
+    let said = exporter.said();
     assert!(
         said.contains("answered 401 the credentials are not accepted"),
         "{said}"
@@ -68,7 +69,7 @@ fn the_kubelet_names_pods_and_a_rotated_token_is_read_again() {
 #[test]
 fn a_container_that_nobody_knows_is_asked_for_a_few_times_and_no_more() {
     let (machine, server) = (Machine::new(), Server::start());
-    let exporter = Exporter::start(
+    let exporter = program::exporter(
         &machine,
         &server,
         "kubelet",
@@ -90,7 +91,7 @@ fn what_is_shown_folded_is_named_and_shared_all_the_same() {
     let (machine, server) = (Machine::new(), Server::start());
     let shared = tempfile::tempdir().unwrap();
     machine.virtual_machine(9, "web");
-    let exporter = Exporter::start(
+    let exporter = program::exporter(
         &machine,
         &server,
         "kubelet",
@@ -166,10 +167,10 @@ fn a_list_that_stops_halfway_is_asked_for_anew() {
             world.pods = vec![pod("web", "u1", "nginx", 'a', 1)];
             world.stall = true;
         });
-        let exporter = Exporter::start(&machine, &server, mode, &[]);
+        let exporter = program::exporter(&machine, &server, mode, &[]);
         exporter.metrics_once(|text| shows(text, "web"));
         assert!(!server.get(|world| world.stall), "{mode}");
-        assert!(exporter.stop().contains("timeout"), "{mode}");
+        assert!(exporter.said().contains("timeout"), "{mode}");
     }
 }
 
@@ -178,14 +179,14 @@ fn a_server_that_is_not_vouched_for_is_not_shown_the_token() {
     let (machine, server) = (Machine::new(), Server::start());
     let other = Server::start();
     let authority = other.authority();
-    let exporter = Exporter::start(
+    let exporter = program::exporter(
         &machine,
         &server,
         "kubelet",
         &["--kube.kubelet-ca", authority.to_str().unwrap()],
     );
     exporter.metrics_once(|text| is_attached(text) == Some(false));
-    let said = exporter.stop();
+    let said = exporter.said();
     assert!(said.contains("--kube.kubelet-ca"), "{said}");
     assert!(!server.get(|world| world.asked.iter().any(|path| path == "/pods")));
 }
@@ -196,7 +197,7 @@ fn the_api_server_tells_of_changes_and_an_expired_version_is_listed_anew() {
     machine.process(7, "u1", 'a');
     machine.process(8, "u2", 'b');
     server.set(|world| world.pods = vec![pod("first", "u1", "app", 'a', 1)]);
-    let exporter = Exporter::start(&machine, &server, "apiserver", &[]);
+    let exporter = program::exporter(&machine, &server, "apiserver", &[]);
     exporter.metrics_once(|text| shows(text, "first"));
     server.event("ADDED", &pod("second", "u2", "app", 'b', 7));
     exporter.metrics_once(|text| shows(text, "second"));
@@ -252,7 +253,7 @@ fn the_api_server_tells_of_changes_and_an_expired_version_is_listed_anew() {
 #[test]
 fn answers_that_are_none_do_no_harm() {
     let (machine, server) = (Machine::new(), Server::start());
-    let exporter = Exporter::start(
+    let exporter = program::exporter(
         &machine,
         &server,
         "kubelet",

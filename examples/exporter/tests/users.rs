@@ -5,14 +5,14 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod support;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+
+use support::{Folder, Killed, Running, figure, is_root};
 
 const NOBODY: &[&str] = &[
     "setpriv",
@@ -31,14 +31,14 @@ const NAMESPACE: &[&str] = &["unshare", "--pid", "--fork", "--kill-child"];
 fn an_ordinary_user_sees_every_process_and_is_told_what_would_give_more() {
     let user: &[&str] = if is_root() { NOBODY } else { &[] };
     let exporter = Exporter::start(user, &[]).unwrap();
-    let ebpf = exporter.said("ebpf: off");
+    let ebpf = exporter.running.says("ebpf: off");
     assert!(ebpf.contains("setcap cap_bpf,cap_perfmon=ep"), "{ebpf}");
     assert_eq!(ebpf.matches("run as root").count(), 1, "{ebpf}");
-    exporter.said("usage by procfs");
+    exporter.running.says("usage by procfs");
     // One of this test's user, which is another one's where the test is run by root.
-    let busy = Busy::start();
+    let busy = busy();
     let series = format!("kepler_process_cpu_joules_total{{pid=\"{}\"", busy.0.id());
-    exporter.metrics_once(|text| {
+    exporter.running.metrics_once(|text| {
         text.contains("\nkepler_node_cpu_watts{")
             && figure(text, &series).is_some_and(|joules| joules > 0.0)
     });
@@ -51,7 +51,7 @@ fn two_capabilities_are_all_that_ebpf_needs() {
         return;
     }
     let exporter = Exporter::start(&[NOBODY, TWO_CAPABILITIES].concat(), &[]).unwrap();
-    assert!(exporter.uses("ebpf"), "{:?}", exporter.said);
+    assert!(exporter.uses("ebpf"), "{}", exporter.running.said());
 }
 
 #[test]
@@ -63,9 +63,11 @@ fn in_a_pid_namespace_it_says_that_it_sees_a_part() {
             eprintln!("skipped: no pid namespace may be made here");
             return;
         };
-        let part = exporter.said("whole machine: off");
+        let part = exporter.running.says("whole machine: off");
         assert!(part.contains("hostPID: true"), "{part}");
-        let text = exporter.metrics_once(|text| text.contains("kepler_node_cpu_watts{"));
+        let text = exporter
+            .running
+            .metrics_once(|text| text.contains("kepler_node_cpu_watts{"));
         let own = text
             .lines()
             .filter(|l| l.starts_with("kepler_process_cpu_seconds_total{"));
@@ -87,126 +89,62 @@ fn the_hosts_proc_shows_the_machine_from_within_a_pid_namespace() {
         eprintln!("skipped: /proc does not show the machine here");
         return;
     }
-    exporter.said("usage by procfs");
+    exporter.running.says("usage by procfs");
     let series = format!("\"{}\"", std::process::id());
-    exporter.metrics_once(|text| text.contains(&format!("{{pid={series}")));
+    exporter
+        .running
+        .metrics_once(|text| text.contains(&format!("{{pid={series}")));
 }
 
-/// A running exporter, and what it said up to where it listens.
+/// A running exporter that is run through another program.
 struct Exporter {
-    child: Child,
-    folder: PathBuf,
-    said: Vec<String>,
-    address: String,
+    running: Running,
+    // Where any user may run it, which a home folder is not.
+    _folder: Folder,
 }
 
 impl Exporter {
-    /// Runs it through another program; `None` where that one is refused what it does.
+    /// `None` where the other program is refused what it does.
     fn start(wrapper: &[&str], flags: &[&str]) -> Option<Self> {
-        // Where any user may run it, which a home folder is not.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("kepler-users-{}-{count}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let program = folder.join("kepler-exporter");
+        let folder = Folder::new(&format!("users-{count}"));
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = folder.path().join("kepler-exporter");
         fs::copy(env!("CARGO_BIN_EXE_kepler-exporter"), &program).unwrap();
         let mut words = wrapper.to_vec();
         words.push(program.to_str().unwrap());
-        let mut child = Command::new(words[0])
+        let mut command = Command::new(words[0]);
+        command
             .args(&words[1..])
             .args([
                 "--web.listen-address=127.0.0.1:0",
                 "--monitor.interval=200ms",
             ])
-            .args(flags)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut exporter = Self {
-            child,
-            folder,
-            said: Vec::new(),
-            address: String::new(),
-        };
-        while exporter.address.is_empty() {
-            let Some(line) = lines.next() else {
-                let said = exporter.said.join("\n");
+            .args(flags);
+        match Running::listening(&mut command, 1) {
+            Ok(running) => Some(Self {
+                running,
+                _folder: folder,
+            }),
+            Err(said) => {
                 assert!(said.contains("not permitted"), "{said}");
-                return None;
-            };
-            let line = line.unwrap();
-            if let Some((_, address)) = line.split_once("http://") {
-                exporter.address = address.to_owned();
+                None
             }
-            exporter.said.push(line);
         }
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(exporter)
-    }
-
-    /// The line in which it said so.
-    fn said(&self, what: &str) -> &str {
-        let line = self.said.iter().find(|line| line.contains(what));
-        line.unwrap_or_else(|| panic!("{what:?} in {:#?}", self.said))
     }
 
     fn uses(&self, usage: &str) -> bool {
         let line = format!("usage by {usage}");
-        self.said.iter().any(|said| said.ends_with(&line))
-    }
-
-    /// The metrics once `wanted` says yes to them.
-    fn metrics_once(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let start = Instant::now();
-        loop {
-            let mut stream = TcpStream::connect(&self.address).unwrap();
-            write!(stream, "GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
-            let mut text = String::new();
-            stream.read_to_string(&mut text).unwrap();
-            if wanted(&text) {
-                return text;
-            }
-            assert!(start.elapsed() < Duration::from_secs(60), "{text}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+        self.running
+            .said()
+            .lines()
+            .any(|said| said.ends_with(&line))
     }
 }
 
 /// A process that does nothing but burn CPU time.
-struct Busy(Child);
-
-impl Busy {
-    fn start() -> Self {
-        let mut shell = Command::new("sh");
-        Self(shell.args(["-c", "while :; do :; done"]).spawn().unwrap())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn figure(text: &str, series: &str) -> Option<f64> {
-    let line = text.lines().find(|l| l.starts_with(series))?;
-    line.rsplit(' ').next()?.parse().ok()
-}
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output().unwrap();
-    id.stdout == b"0\n"
+fn busy() -> Killed {
+    let mut shell = Command::new("sh");
+    Killed(shell.args(["-c", "while :; do :; done"]).spawn().unwrap())
 }

@@ -5,13 +5,18 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod support;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use support::prometheus::Prometheus;
+use support::{Running, command, eventually};
 
 /// `secret` by bcrypt.
 const HASH: &str = "$2b$06$abcdefghijklmnopqrstuuxLa0AkDDSrQ9VwNnETzOsObiucpMYgC";
@@ -26,12 +31,12 @@ fn a_real_prometheus_scrapes_by_tls_with_a_certificate_and_a_password() {
     let web = format!("{web}basic_auth_users:\n  prometheus: {HASH}\n");
     fs::write(folder.join("web.yml"), web).unwrap();
     let config = format!("--web.config.file={}", folder.join("web.yml").display());
-    let (_exporter, addresses) = exporter(&[
+    let exporter = exporter(&[
         &config,
         "--web.listen-address=127.0.0.1:0",
         "--web.listen-address=http://127.0.0.1:0",
     ]);
-    let (tls, plain) = (&addresses[0], &addresses[1]);
+    let (tls, plain) = (&exporter.addresses[0], &exporter.addresses[1]);
     let scrape = |name: &str, address: &str, tls: &str| {
         format!(
             "- job_name: {name}\n  scrape_interval: 4s\n  scrape_timeout: 4s\n  static_configs: [{{targets: ['{address}']}}]\n{tls}"
@@ -50,12 +55,10 @@ fn a_real_prometheus_scrapes_by_tls_with_a_certificate_and_a_password() {
         ),
     ];
     let text = format!("scrape_configs:\n{}", jobs.concat());
-    fs::write(folder.join("prometheus.yml"), text).unwrap();
-    let Some((_prometheus, port)) = prometheus(folder) else {
-        assert!(std::env::var_os("CI").is_none(), "prometheus is missing");
-        eprintln!("skipped: prometheus is missing");
+    let Some(prometheus) = Prometheus::start(folder, &text, &[]) else {
         return;
     };
+    let port = prometheus.port;
     let query = |expression: &str| {
         let url = format!("http://127.0.0.1:{port}/api/v1/query");
         let expression = format!("query={expression}");
@@ -78,12 +81,12 @@ fn a_real_prometheus_scrapes_by_tls_with_a_certificate_and_a_password() {
 
 #[test]
 fn a_stop_under_load_fails_no_scrape_that_was_begun() {
-    let (mut exporter, addresses) = exporter(&["--web.listen-address=127.0.0.1:0"]);
-    let (address, scraped) = (&addresses[0], AtomicUsize::new(0));
+    let mut exporter = exporter(&["--web.listen-address=127.0.0.1:0"]);
+    let (address, scraped) = (exporter.address.clone(), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
-                let mut stream = TcpStream::connect(address).unwrap();
+                let mut stream = TcpStream::connect(&address).unwrap();
                 let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
                 while stream.write_all(ask).is_ok() && whole_answer(&mut stream) {
                     scraped.fetch_add(1, Ordering::Relaxed);
@@ -92,9 +95,7 @@ fn a_stop_under_load_fails_no_scrape_that_was_begun() {
         }
         until("it is scraped", || scraped.load(Ordering::Relaxed) > 30);
         let stopping = Instant::now();
-        let pid = exporter.0.id().to_string();
-        assert!(run("kill", &["-TERM", &pid]).status.success());
-        assert!(exporter.0.wait().unwrap().success());
+        assert_eq!(exporter.stop(), 0);
         assert!(stopping.elapsed() < Duration::from_secs(10));
     });
 }
@@ -187,73 +188,20 @@ fn certificates(folder: &Path) {
     }
 }
 
-fn exporter(flags: &[&str]) -> (Killed, Vec<String>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kepler-exporter"))
+fn exporter(flags: &[&str]) -> Running {
+    let places = flags.iter().filter(|f| f.contains("listen-address"));
+    let mut command = command();
+    command
         .args(["--fake", "--monitor.interval=1s"])
-        .args(flags)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let child = Killed(child);
-    let wanted = flags
-        .iter()
-        .filter(|f| f.contains("listen-address"))
-        .count();
-    let mut addresses = Vec::new();
-    while addresses.len() < wanted {
-        let line = lines.next().expect("it ended before it listened").unwrap();
-        addresses.extend(
-            line.split_once("://")
-                .map(|(_, address)| address.to_owned()),
-        );
-    }
-    // What it says later is read, so that it never waits for a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    (child, addresses)
-}
-
-fn prometheus(folder: &Path) -> Option<(Killed, u16)> {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let child = Command::new("prometheus")
-        .current_dir(folder)
-        .args([
-            "--config.file=prometheus.yml",
-            "--storage.tsdb.path=data",
-            "--log.level=error",
-        ])
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    Some((Killed(child.ok()?), port))
+        .args(flags);
+    Running::listening(&mut command, places.count()).unwrap()
 }
 
 fn until(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "not within a minute: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    assert!(eventually(done), "not within a minute: {what}");
 }
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program).args(arguments).output();
     output.unwrap_or_else(|error| panic!("{program} is needed: {error}"))
-}
-
-/// A child that does not outlive the test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use crate::program::{command, ended, eventually};
+use crate::support::{command, ended, eventually};
 
 #[test]
 fn measure_tells_energy_and_ends_as_the_command_did() {

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::program::{Folder, Running, command, eventually, results};
+use crate::support::prometheus::Prometheus;
+use crate::support::{Folder, Running, command, eventually, within};
 
 /// Kepler 0.7: `Kepler-Exporter.json` and the recording rules. Its panels of GPUs want one.
 const OLDER: &[&str] = &[
@@ -138,15 +138,6 @@ fn work(root: &Path, tick: u64) {
     }
 }
 
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn each_query_of_the_shipped_dashboards_returns_data() {
     let machine = Machine::new();
@@ -163,36 +154,18 @@ fn each_query_of_the_shipped_dashboards_returns_data() {
         "--metrics.families=cpu,joules,process-joules,counters,own",
     ]);
     let running = Running::of(&mut program);
-    let config = format!(
-        "scrape_configs:\n- job_name: kepler\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{}']\n",
-        running.address
-    );
-    let config = machine.folder.write("prometheus.yml", &config);
-    let port = crate::program::free_port();
-    let prometheus = Command::new("prometheus")
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            root.join("data").display()
-        ))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(prometheus) = prometheus else {
-        assert!(std::env::var_os("CI").is_none(), "prometheus is missing");
-        eprintln!("skipped: prometheus is missing");
+    let config = Prometheus::scraping(&running.address);
+    let Some(prometheus) = Prometheus::start(root, &config, &[]) else {
         return;
     };
-    let _prometheus = Killed(prometheus);
-    assert!(eventually(
-        || !results(port, "kepler_node_cpu_watts > 0").is_empty()
-    ));
+    assert!(eventually(|| !prometheus
+        .results("kepler_node_cpu_watts > 0")
+        .is_empty()));
     for query in OLDER.iter().chain(NEWER) {
         // Subqueries look at whole minutes, and rates want two scrapes.
         let mut found = Vec::new();
-        let returned = crate::program::within(Duration::from_secs(150), || {
-            found = results(port, query);
+        let returned = within(Duration::from_secs(150), || {
+            found = prometheus.results(query);
             !found.is_empty()
         });
         assert!(returned, "{query} returns nothing");
@@ -201,9 +174,6 @@ fn each_query_of_the_shipped_dashboards_returns_data() {
             "{query}: {found:?}"
         );
     }
-    let watts = results(
-        port,
-        "sum by (zone) (kepler_vm_cpu_watts{zone=\"package\"})",
-    );
+    let watts = prometheus.results("sum by (zone) (kepler_vm_cpu_watts{zone=\"package\"})");
     assert!(watts.iter().all(|watts| *watts > 0.0), "{watts:?}");
 }

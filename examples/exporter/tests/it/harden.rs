@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::program::{Folder, Running, command, free_port, text};
+use crate::support::{Folder, Running, command, free_port, is_root, text};
 
 /// Lines of `/proc/PID/task/TID/status` of each thread, by name.
 fn threads(pid: u32) -> Vec<(String, String)> {
@@ -27,13 +27,6 @@ fn field(status: &str, name: &str) -> String {
 
 /// CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_PERFMON and CAP_BPF by number.
 const NEEDED: u64 = 1 << 2 | 1 << 19 | 1 << 38 | 1 << 39;
-
-fn is_root() -> bool {
-    Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|out| out.stdout.starts_with(b"0\n"))
-}
 
 #[test]
 fn a_hardened_exporter_keeps_only_what_reading_needs_and_works() {

@@ -9,6 +9,7 @@ mod commands;
 mod dashboards;
 mod harden;
 mod models;
-mod program;
 mod settings;
 mod sinks;
+#[path = "../support/mod.rs"]
+mod support;

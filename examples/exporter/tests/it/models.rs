@@ -3,11 +3,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::program::{Folder, Running, command, ended, eventually};
+use crate::support::{Folder, Killed, Running, command, ended, eventually, figure};
 
 /// The exporter on a machine of two CPUs without any meter, of which the CPU time is known.
 fn exporter(folder: &Folder, url: &str, more: &[&str]) -> Running {
@@ -59,11 +59,6 @@ fn in_use(text: &str) -> String {
     let line = text.lines().find(|l| l.starts_with(series)).unwrap();
     let (_, rest) = line.split_once("model=\"").unwrap();
     rest.split('"').next().unwrap().to_owned()
-}
-
-fn figure(text: &str, series: &str) -> Option<f64> {
-    let line = text.lines().find(|l| l.starts_with(series))?;
-    line.rsplit(' ').next()?.parse().ok()
 }
 
 fn failures(text: &str) -> f64 {
@@ -256,7 +251,7 @@ fn a_model_lies_anywhere_and_the_older_settings_lead_there() {
 
 /// The model server of this repository, as it was built beside the exporter.
 struct ModelServer {
-    child: Child,
+    _child: Killed,
     url: String,
 }
 
@@ -271,6 +266,7 @@ impl ModelServer {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let child = Killed(child);
         let url = loop {
             let line = lines.next().expect("it ended before it listened").unwrap();
             if let Some((_, address)) = line.split_once("http://") {
@@ -278,14 +274,7 @@ impl ModelServer {
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
-    }
-}
-
-impl Drop for ModelServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Self { _child: child, url }
     }
 }
 

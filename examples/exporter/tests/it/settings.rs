@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::program::{Folder, Running, command, ended, eventually, text};
+use crate::support::{Folder, Running, command, ended, eventually, text};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/golden");
 

@@ -3,9 +3,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::program::{Folder, Running, command, eventually, free_port, text};
+use crate::support::prometheus::Prometheus;
+use crate::support::{Folder, Killed, Running, command, eventually, text};
 
 #[test]
 fn a_textfile_is_whole_at_any_time_and_passes_promtool() {
@@ -102,42 +103,19 @@ fn a_reader_that_takes_nothing_and_a_server_that_is_dead_delay_no_sample() {
     assert_eq!(running.stop(), 0);
 }
 
-/// A child that does not outlive the test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_real_prometheus_takes_what_is_written_to_it() {
     let folder = Folder::new("remote-write");
-    let config = folder.write("prometheus.yml", "scrape_configs: []\n");
-    let port = free_port();
-    let prometheus = Command::new("prometheus")
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            folder.path().join("data").display()
-        ))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .args(["--web.enable-remote-write-receiver", "--log.level=warn"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(prometheus) = prometheus else {
-        assert!(std::env::var_os("CI").is_none(), "prometheus is missing");
-        eprintln!("skipped: prometheus is missing");
+    let receive = ["--web.enable-remote-write-receiver"];
+    let prometheus = Prometheus::start(folder.path(), "scrape_configs: []\n", &receive);
+    let Some(prometheus) = prometheus else {
         return;
     };
-    let _prometheus = Killed(prometheus);
+    let port = prometheus.port;
     let url = format!("--exporter.remote-write.url=http://127.0.0.1:{port}/api/v1/write");
     let _running =
         Running::of(command().args(["--fake", "--monitor.interval=500ms", "--node-name=n1", &url]));
-    let query = |expression: &str| crate::program::query(port, expression);
+    let query = |expression: &str| prometheus.query(expression);
     let growing = "increase(kepler_node_cpu_joules_total{zone=\"package\",job=\"kepler-exporter\",instance=\"n1\"}[1m]) > 0";
     assert!(eventually(|| query(growing) > 0.0));
     // 20 W are 20 J a second.

@@ -1,15 +1,12 @@
 //! The exporter on a machine made of files.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::cluster::{NODE, Server};
+use crate::support::{self, Running};
 
 /// A machine of two CPUs with a control group tree.
 pub(crate) struct Machine(TempDir);
@@ -66,7 +63,7 @@ impl Machine {
 /// The program on that machine, which asks that server for its pods.
 pub(crate) fn command(machine: &Machine, server: &Server) -> Command {
     let root = machine.path().display();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kepler-exporter"));
+    let mut command = support::command();
     command
         .args(["--monitor.usage=procfs", "--fake", "--kube.enable"])
         .arg(format!("--host.procfs={root}/proc"))
@@ -76,86 +73,12 @@ pub(crate) fn command(machine: &Machine, server: &Server) -> Command {
     command
 }
 
-/// A running exporter; killed when a test fails.
-pub(crate) struct Exporter {
-    child: Child,
-    address: SocketAddr,
-    said: Arc<Mutex<String>>,
-}
-
-impl Exporter {
-    pub(crate) fn start(machine: &Machine, server: &Server, mode: &str, more: &[&str]) -> Self {
-        let mut child = command(machine, server)
-            .args([
-                "--web.listen-address=127.0.0.1:0",
-                "--monitor.interval=100ms",
-            ])
-            .arg(format!("--kube.pod-informer.mode={mode}"))
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else {
-                panic!("it ended before it listened: {}", said.lock().unwrap());
-            };
-            *said.lock().unwrap() += &format!("{line}\n");
-            if let Some(address) = line.split("http://").nth(1) {
-                break address.parse().unwrap();
-            }
-        };
-        let heard = Arc::clone(&said);
-        std::thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .for_each(|line| *heard.lock().unwrap() += &format!("{line}\n"));
-        });
-        Self {
-            child,
-            address,
-            said,
-        }
-    }
-
-    /// The metrics once `wanted` says yes to them.
-    pub(crate) fn metrics_once(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let begun = Instant::now();
-        loop {
-            let text = self.metrics();
-            if wanted(&text) {
-                return text;
-            }
-            let said = self.said.lock().unwrap().clone();
-            assert!(begun.elapsed() < Duration::from_secs(60), "{text}\n{said}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn metrics(&self) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream
-            .write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n")
-            .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    }
-
-    /// Ends it; returns all that it said.
-    pub(crate) fn stop(self) -> String {
-        self.said.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The same, running, with the pods from there.
+pub(crate) fn exporter(machine: &Machine, server: &Server, mode: &str, more: &[&str]) -> Running {
+    let mut command = command(machine, server);
+    command
+        .arg("--monitor.interval=100ms")
+        .arg(format!("--kube.pod-informer.mode={mode}"))
+        .args(more);
+    Running::of(&mut command)
 }

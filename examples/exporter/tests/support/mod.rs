@@ -1,9 +1,13 @@
-//! The program: run to its end, or running and asked over HTTP.
+//! The program as tests meet it: run to its end, or running and asked over HTTP; and what else they start and make.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod prometheus;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -33,54 +37,78 @@ pub(crate) fn ended(command: &mut Command) -> Ended {
     }
 }
 
+/// A child that does not outlive the test.
+pub(crate) struct Killed(pub(crate) Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The program while it runs; killed when a test fails.
 pub(crate) struct Running {
-    child: Child,
+    child: Killed,
     pub(crate) address: String,
+    /// One for each place that it listens at, in their order.
+    pub(crate) addresses: Vec<String>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Running {
+    /// Listening on a port of its own.
     pub(crate) fn of(command: &mut Command) -> Self {
-        let mut child = command
-            .arg("--web.listen-address=127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let command = command.arg("--web.listen-address=127.0.0.1:0");
+        Self::listening(command, 1)
+            .unwrap_or_else(|said| panic!("it ended before it listened: {said}"))
+    }
+
+    /// Once it listens at so many addresses; what it said where it ends before.
+    pub(crate) fn listening(command: &mut Command, places: usize) -> Result<Self, String> {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let address = loop {
+        let child = Killed(child);
+        let (said, mut addresses) = (Arc::new(Mutex::new(Vec::new())), Vec::new());
+        while addresses.len() < places {
             let Some(line) = lines.next() else {
-                panic!("it ended before it listened: {:?}", said.lock().unwrap());
+                let said = said.lock().unwrap().join("\n");
+                return Err(said);
             };
             let line = line.unwrap();
-            let address = line
-                .split_once("http://")
-                .map(|(_, a)| a.trim_end_matches("\"}").to_owned());
+            let place = line.split_once("listening on ");
+            let address = place.and_then(|(_, place)| place.split_once("://"));
+            addresses.extend(address.map(|(_, a)| a.trim_end_matches("\"}").to_owned()));
             said.lock().unwrap().push(line);
-            if let Some(address) = address {
-                break address;
-            }
-        };
+        }
+        // What it says later is read, so that it never waits for a full pipe.
         let heard = Arc::clone(&said);
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
                 .for_each(|line| heard.lock().unwrap().push(line));
         });
-        Self {
+        Ok(Self {
             child,
-            address,
+            address: addresses[0].clone(),
+            addresses,
             said,
-        }
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        let patience = Some(Duration::from_secs(60));
+        stream.set_read_timeout(patience).unwrap();
+        stream
     }
 
     pub(crate) fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut stream = self.connect();
         write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -96,8 +124,13 @@ impl Running {
             last = self.get("/metrics");
             wanted(&last)
         });
-        assert!(found, "{last}");
+        assert!(found, "{last}\n{}", self.said());
         last
+    }
+
+    /// All that it said so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().join("\n")
     }
 
     /// Waits for a line that holds `text`.
@@ -108,45 +141,39 @@ impl Running {
         };
         assert!(
             eventually(|| find().is_some()),
-            "{:?}",
-            self.said.lock().unwrap()
+            "{text:?} in {}",
+            self.said()
         );
         find().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn lives(&mut self) -> bool {
+        self.child.0.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        assert!(eventually(|| !self.lives()), "it does not end");
+        self.child.0.wait().unwrap()
     }
 
     /// Asks it to stop; its exit code.
     pub(crate) fn stop(&mut self) -> i32 {
         self.signal("-TERM");
-        let mut code = None;
-        assert!(eventually(|| {
-            code = self.child.try_wait().unwrap();
-            code.is_some()
-        }));
-        code.unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end().code().unwrap()
     }
 }
 
 /// Whether `done` comes true within a time that a busy machine needs.
 pub(crate) fn eventually(done: impl FnMut() -> bool) -> bool {
     within(Duration::from_secs(60), done)
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Whether `done` comes true within `time`.
@@ -159,6 +186,22 @@ pub(crate) fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
         std::thread::sleep(Duration::from_millis(50));
     }
     true
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The figure of the first series that begins so.
+pub(crate) fn figure(text: &str, series: &str) -> Option<f64> {
+    let line = text.lines().find(|l| l.starts_with(series))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+pub(crate) fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|out| out.stdout == b"0\n")
 }
 
 /// A folder of a test's own, gone when it ends.
@@ -189,40 +232,8 @@ impl Drop for Folder {
     }
 }
 
-/// The text of a file that the program or the test wrote.
+/// The text of a file that the program, the kernel or the test wrote.
 #[expect(clippy::disallowed_methods, reason = "the test's own files")]
 pub(crate) fn text(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path).unwrap()
-}
-
-/// The figure of an instant query to a Prometheus: the first of its results; 0 where it gives none, or no answer yet.
-pub(crate) fn query(port: u16, expression: &str) -> f64 {
-    let first = results(port, expression).into_iter().next();
-    first.unwrap_or(0.0)
-}
-
-/// The figures of an instant query.
-pub(crate) fn results(port: u16, expression: &str) -> Vec<f64> {
-    let escaped: String = expression.bytes().map(|b| format!("%{b:02x}")).collect();
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        write!(
-            stream,
-            "GET /api/v1/query?query={escaped} HTTP/1.0\r\nHost: x\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    let answer = ask().unwrap_or_default();
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let results = json["data"]["result"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let figures = results
-        .iter()
-        .filter_map(|r| r["value"][1].as_str()?.parse().ok());
-    figures.collect()
 }
