@@ -1,5 +1,6 @@
 //! Where a figure comes from and how sure it is.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -44,5 +45,42 @@ impl Provenance {
             in_range: None,
             note: "".into(),
         }
+    }
+
+    /// Meter or model in a few words, such as `measured by rapl-powercap` or `modeled by kepler-default-2026`.
+    pub fn by(&self) -> String {
+        match (&self.model, self.origin) {
+            (Some(model), _) => format!("modeled by {model}"),
+            (None, Origin::Modeled) => format!("modeled by {}", self.source),
+            (None, Origin::Measured) => format!("measured by {}", self.source),
+        }
+    }
+}
+
+/// All of it in a line.
+///
+/// ```
+/// use kepler_core::{Provenance, Watts};
+///
+/// let mut provenance = Provenance::measured("hwmon");
+/// assert_eq!(provenance.to_string(), "measured by hwmon");
+/// provenance.model = Some("mine".into());
+/// provenance.mae = Some(Watts(1.5));
+/// provenance.note = "a guess".into();
+/// assert_eq!(provenance.to_string(), "modeled by mine, expected error 1.50 W (a guess)");
+/// ```
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.by())?;
+        if let Some(mae) = self.mae {
+            write!(f, ", expected error {mae}")?;
+        }
+        if self.in_range == Some(false) {
+            f.write_str(", outside the range that the model was trained on")?;
+        }
+        if !self.note.is_empty() {
+            write!(f, " ({})", self.note)?;
+        }
+        Ok(())
     }
 }

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use kepler_core::energy::Domain;
-use kepler_core::monitor::{ProcessSnapshot, Snapshot, State};
-
-use crate::origin;
+use kepler_core::Watts;
+use kepler_core::monitor::{Snapshot, State, WorkloadKind};
+use kepler_service::escaped;
 
 /// How many processes are listed.
 const LISTED: usize = 10;
@@ -52,7 +51,7 @@ fn zones(snapshot: &Snapshot) -> String {
         "<table><tr><th>Zone<th class=n>Power<th class=n>Active<th class=n>Idle<th class=n>Since the start",
     );
     for zone in &snapshot.node.zones {
-        let how = escaped(&origin(&zone.provenance));
+        let how = escaped(&zone.provenance.to_string());
         let watts = zone.power.map_or_else(
             || [const { String::new() }; 3],
             |power| [power.total, power.active, power.idle].map(|watts| watts.to_string()),
@@ -66,38 +65,34 @@ fn zones(snapshot: &Snapshot) -> String {
     rows + "</table>"
 }
 
-/// The largest by the power of the packages, or of what is first where there is none.
+/// The largest by power in the first domain.
 fn top(snapshot: &Snapshot) -> String {
-    let domains = &snapshot.node.domains;
-    let package = domains.iter().position(|d| d.domain == Domain::Package);
-    let place = package.unwrap_or(0);
-    let watts = |p: &ProcessSnapshot| p.usage.energy.get(place).and_then(|e| e.watts);
-    let mut busy: Vec<_> = snapshot
-        .processes
-        .iter()
-        .filter_map(|p| Some((watts(p).filter(|w| w.0 > 0.0)?, p)))
-        .collect();
+    let mut busy = Vec::new();
+    for workload in snapshot
+        .ranked(WorkloadKind::Process)
+        .into_iter()
+        .take(LISTED)
+    {
+        let first = workload.usage.energy.first();
+        if let Some((watts, joules)) = first.and_then(|e| Some((e.watts?, e.joules))) {
+            busy.extend((watts > Watts::ZERO).then_some((watts, joules, workload)));
+        }
+    }
     if busy.is_empty() {
         return "<p>None used any in the last interval, or there was no interval yet.".to_owned();
     }
-    busy.sort_unstable_by(|a, b| b.0.0.total_cmp(&a.0.0));
-    let name = domains.get(place).map_or("", |d| d.domain.as_str());
+    let domain = snapshot.node.domains.first();
+    let name = domain.map_or("", |d| d.domain.as_str());
     let mut rows = format!(
         "<table><tr><th>Process<th class=n>Pid<th>Container or machine<th class=n>Power ({name})<th class=n>Energy ({name})"
     );
-    for (watts, process) in busy.into_iter().take(LISTED) {
-        let (container, vm) = (&process.workload.container, &process.workload.vm);
-        let of = container
-            .as_ref()
-            .map(|c| c.name.as_ref().unwrap_or(&c.id))
-            .or(vm.as_ref().map(|v| &v.name));
+    for (watts, joules, workload) in busy {
         let _ = write!(
             rows,
-            "<tr><td>{}<td class=n>{}<td>{}<td class=n>{watts}<td class=n>{}",
-            escaped(&process.process.comm),
-            process.process.key.pid,
-            escaped(of.map_or("", |of| of)),
-            process.usage.energy[place].joules,
+            "<tr><td>{}<td class=n>{}<td>{}<td class=n>{watts}<td class=n>{joules}",
+            escaped(workload.name),
+            workload.id,
+            escaped(&workload.within),
         );
     }
     rows + "</table>"
@@ -130,20 +125,4 @@ fn sources(snapshot: &Snapshot) -> String {
         );
     }
     rows + "</table>"
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hostile_name_is_text() {
-        assert_eq!(escaped("<b>&amp;"), "&lt;b&gt;&amp;amp;");
-    }
 }

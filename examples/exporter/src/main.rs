@@ -30,7 +30,6 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::service::service_fn;
 use kepler_core::monitor::{Fold, Snapshot};
-use kepler_core::{Origin, Provenance};
 use kepler_service::{Body, Limits, Server, log, stop_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -203,33 +202,10 @@ async fn serve(
 /// What is used, where figures come from, and why what is missing is missing.
 fn explain(snapshot: &Snapshot) {
     for zone in &snapshot.node.zones {
-        log::info(&format!(
-            "zone {}: {}",
-            zone.zone.name,
-            origin(&zone.provenance)
-        ));
+        log::info(&format!("zone {}: {}", zone.zone.name, zone.provenance));
     }
     log::info(&format!("usage by {}", snapshot.sources.usage));
     for note in &snapshot.sources.notes {
         log::info(&note.to_string());
     }
-}
-
-/// Where a zone's figures come from, in a line.
-fn origin(provenance: &Provenance) -> String {
-    let mut text = match (&provenance.model, provenance.origin) {
-        (Some(model), _) => format!("modeled by {model}"),
-        (None, Origin::Modeled) => format!("modeled by {}", provenance.source),
-        (None, Origin::Measured) => format!("measured by {}", provenance.source),
-    };
-    if let Some(mae) = provenance.mae {
-        text += &format!(", expected error {mae}");
-    }
-    if provenance.in_range == Some(false) {
-        text += ", outside the range that the model was trained on";
-    }
-    if !provenance.note.is_empty() {
-        text += &format!(" ({})", provenance.note);
-    }
-    text
 }

@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod gate;
 mod health;
+mod html;
 #[cfg(feature = "kube")]
 pub mod kube;
 mod limits;
@@ -41,6 +42,7 @@ pub use duration::duration;
 pub use error::{Error, Result};
 pub use gate::Peer;
 pub use health::Probe;
+pub use html::escaped;
 pub use limits::Limits;
 pub use rate::Rate;
 pub use server::Server;

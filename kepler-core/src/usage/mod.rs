@@ -178,6 +178,16 @@ impl Counters {
         self
     }
 
+    /// CPU time in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        Duration::from_nanos(self.cpu_ns).as_secs_f64()
+    }
+
+    /// CPUs that it kept busy on average over this time; `None` where no time passed.
+    pub fn cpus(&self, time: Duration) -> Option<f64> {
+        (!time.is_zero()).then(|| self.cpu_seconds() / time.as_secs_f64())
+    }
+
     /// What they would be in another time at the same rate; 0 where they were counted over no time.
     #[must_use]
     pub fn in_proportion(mut self, time: Duration, counted: Duration) -> Self {

@@ -109,7 +109,7 @@ fn table(command: &str, runs: &[Measurement]) -> String {
         "elapsed",
     );
     if let Some(provenance) = last.and_then(|m| m.provenance()) {
-        let _ = writeln!(text, "\n {}", crate::origin(provenance));
+        let _ = writeln!(text, "\n {}", provenance);
     }
     if let (Some((low, high)), [_]) = (last.and_then(|m| m.interval), runs) {
         let _ = writeln!(

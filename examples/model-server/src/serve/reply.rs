@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use kepler_core::protocol::Refusal;
+use kepler_service::escaped;
 use serde::Serialize;
 
 /// The form in which a client wants to hear of errors.
@@ -115,11 +116,4 @@ pub(super) fn json_text(mut text: String) -> Response {
 fn page(status: StatusCode, text: &str) -> Response {
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     (status, [(header::CONTENT_TYPE, kind)], text.to_owned()).into_response()
-}
-
-/// Requests are told back in pages: nothing of them may be markup.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

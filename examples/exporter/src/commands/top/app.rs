@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kepler_core::monitor::{Snapshot, WorkloadKind};
+use kepler_core::usage::Counters;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// The state of the screen.
@@ -18,8 +19,8 @@ pub(super) struct App {
     pub(super) paused: bool,
     pub(super) delay: Duration,
     pub(super) selected: usize,
-    /// CPU time of each workload in the sample before, in nanoseconds.
-    before: HashMap<String, u64>,
+    /// What each workload had used in the sample before.
+    before: HashMap<String, Counters>,
 }
 
 /// One line of the table.
@@ -77,7 +78,7 @@ impl App {
         for (kind, _) in KINDS {
             for workload in self.snapshot.ranked(kind) {
                 let key = key(kind, &workload.id, workload.name, &workload.within);
-                self.before.insert(key, workload.usage.counters.cpu_ns);
+                self.before.insert(key, workload.usage.counters);
             }
         }
         self.snapshot = snapshot;
@@ -85,7 +86,7 @@ impl App {
 
     /// The lines of the level that is shown.
     pub(super) fn lines(&self) -> Vec<Line> {
-        let interval = self.snapshot.interval.unwrap_or_default().as_secs_f64();
+        let interval = self.snapshot.interval.unwrap_or_default();
         let wanted = self.filter.to_lowercase();
         let ranked = self.snapshot.ranked(self.kind).into_iter();
         let mut lines: Vec<Line> = ranked
@@ -97,11 +98,10 @@ impl App {
             })
             .map(|w| {
                 let key = key(self.kind, &w.id, w.name, &w.within);
-                let before = self.before.get(&key).filter(|_| interval > 0.0);
-                let seconds = |ns: u64| Duration::from_nanos(ns).as_secs_f64();
-                let now = w.usage.counters.cpu_ns;
+                let before = self.before.get(&key);
+                let now = w.usage.counters;
                 Line {
-                    cpu: before.map(|before| seconds(now.saturating_sub(*before)) / interval),
+                    cpu: before.and_then(|before| now.since(before).cpus(interval)),
                     watts: w
                         .usage
                         .energy
@@ -109,7 +109,7 @@ impl App {
                         .map(|e| e.watts.map(|w| w.0))
                         .collect(),
                     joules: w.usage.energy.first().map(|e| e.joules.0),
-                    seconds: seconds(now),
+                    seconds: now.cpu_seconds(),
                     ended: w.usage.state == kepler_core::monitor::State::Terminated,
                     id: w.id.into_owned(),
                     name: w.name.to_owned(),

@@ -63,22 +63,7 @@ fn heading(app: &App) -> Vec<Text<'static>> {
         } else {
             parts.push(Span::raw("        ? W"));
         }
-        parts.push(
-            Span::raw(format!(
-                ", {} by {}",
-                if domain.provenance.model.is_some() {
-                    "modeled"
-                } else {
-                    "measured"
-                },
-                domain
-                    .provenance
-                    .model
-                    .as_deref()
-                    .unwrap_or(&domain.provenance.source),
-            ))
-            .dark_gray(),
-        );
+        parts.push(Span::raw(format!(", {}", domain.provenance.by())).dark_gray());
         lines.push(Text::from(parts));
     }
     let troubles = app.snapshot.sources.notes.iter();
