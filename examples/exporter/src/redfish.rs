@@ -51,6 +51,7 @@ fn parse(text: &str, node: &str) -> Result<Bmc, String> {
         .get(name)
         .ok_or_else(|| format!("no controller {name:?}"))?;
     let mut bmc = Bmc::new(&found.endpoint);
+    bmc.name.clone_from(name);
     if !found.username.is_empty() {
         bmc.account = Some((found.username.clone(), found.password.clone()));
     }
@@ -80,6 +81,7 @@ bmcs:
     fn a_node_has_its_controller() {
         let bmc = parse(FILE, "worker-1").unwrap();
         assert_eq!(bmc.endpoint, "https://192.168.1.100");
+        assert_eq!(bmc.name, "bmc-1");
         assert_eq!(bmc.account, Some(("admin".into(), "pass: word".into())));
         assert_eq!(bmc.trust, Trust::Anyone);
         assert_eq!(

@@ -59,10 +59,17 @@ fn the_growth_of_all_series_is_what_short_lived_processes_used() {
         "sum(max_over_time({series}[1m]) - min_over_time({series}[1m]))"
     ));
     let count = query(&format!("count({series})"));
-    let figures = format!("increase {seen}, growth {grown} of {used} s in {count} series");
-    assert!(seen >= 0.95 * used, "{figures}");
+    // What one had used when a sample found it alive, as happens on a machine that is busy with other things, has no growth.
+    let first = query(&format!(
+        "sum(min_over_time({}[1m]))",
+        series.replace('}', ",pid!=\"\"}")
+    ));
+    let figures = format!(
+        "increase {seen}, growth {grown}, {first} at first sight of {used} s in {count} series"
+    );
+    assert!(seen + first >= 0.95 * used, "{figures}");
     assert!(grown <= 1.02 * used, "{figures}");
-    assert!(count < 20.0, "{figures}");
+    assert!(count < f64::from(LIVES) / 2.0, "{figures}");
 }
 
 /// User and system time of the children that were waited for: fields 16 and 17 of `/proc/self/stat`, in hundredths.

@@ -78,6 +78,20 @@ fn in_a_pid_namespace_it_says_that_it_sees_a_part() {
 }
 
 #[test]
+fn hardened_in_a_pid_namespace_it_measures_what_it_sees() {
+    let wrapper = [NAMESPACE, &["--mount-proc"]].concat();
+    let Some(exporter) = Exporter::start(&wrapper, &["--harden", "--fake"]) else {
+        eprintln!("skipped: no pid namespace may be made here");
+        return;
+    };
+    exporter.running.says("whole machine: off");
+    exporter.running.metrics_once(|text| {
+        let own = "kepler_process_cpu_seconds_total{pid=\"1\"";
+        figure(text, own).is_some_and(|seconds| seconds > 0.0)
+    });
+}
+
+#[test]
 fn the_hosts_proc_shows_the_machine_from_within_a_pid_namespace() {
     let Some(exporter) = Exporter::start(NAMESPACE, &[]) else {
         eprintln!("skipped: no pid namespace may be made here");

@@ -6,6 +6,7 @@ mod meter;
 mod nvml;
 mod only;
 mod open;
+mod part;
 mod power;
 mod rapl;
 #[cfg(feature = "redfish")]
@@ -27,6 +28,7 @@ pub use hwmon::Hwmon;
 pub use nvml::Nvml;
 pub(crate) use open::found;
 pub use open::{Meters, Rapl, open};
+pub use part::PowerPart;
 pub use rapl::{Msr, Perf, PerfEvent, Powercap};
 #[cfg(feature = "redfish")]
 pub use redfish::{Bmc, Redfish, Trust};
@@ -137,4 +139,9 @@ pub trait EnergySource: Send {
 
     /// Reads every zone at time `now` (since boot) into `readings`, in the order of [`EnergySource::zones`].
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>);
+
+    /// What the power of its zones is made of, as of the last reading; empty where the meter does not tell.
+    fn parts(&self) -> &[PowerPart] {
+        &[]
+    }
 }

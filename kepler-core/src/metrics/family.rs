@@ -116,6 +116,7 @@ pub(super) enum NodeSeries {
     GpuJoules(Part),
     GpuWatts(Part),
     GpuInfo,
+    PlatformParts,
     Component(Component),
     UsageRatio,
     CpuInfo,
@@ -213,6 +214,15 @@ const PROCESS_STATE: &[&str] = &[
     "state",
     "node_name",
 ];
+const PLATFORM: &[&str] = &[
+    "source",
+    "node_name",
+    "bmc_id",
+    "chassis_id",
+    "source_id",
+    "source_name",
+    "source_type",
+];
 const GPU: &[&str] = &["gpu", "gpu_uuid", "gpu_name", "vendor", "node_name"];
 const CONTAINER: &[&str] = &[
     "container_id",
@@ -288,6 +298,7 @@ pub static FAMILIES: &[Family] = &[
     row(G, Cpu, Node, "kepler_node_cpu_watts", ZONE, N(NodeSeries::Watts(Part::Total)), "Mean power of a zone over the last interval."),
     row(G, Cpu, Node, "kepler_node_cpu_active_watts", ZONE, N(NodeSeries::Watts(Part::Active)), "Mean power of a zone that its work cost, over the last interval."),
     row(G, Cpu, Node, "kepler_node_cpu_idle_watts", ZONE, N(NodeSeries::Watts(Part::Idle)), "Mean power of a zone that it would have drawn without work, over the last interval."),
+    row(G, Cpu, Node, "kepler_platform_watts", PLATFORM, N(NodeSeries::PlatformParts), "Power of a power supply, or of what else a management controller tells of, as of its last answer."),
     row(G, Cpu, Node, "kepler_node_cpu_usage_ratio", &["node_name"], N(NodeSeries::UsageRatio), "Busy share of the CPU time in the last interval, 0 to 1."),
     row(G, Cpu, Node, "kepler_node_cpu_info", &["processor", "vendor_id", "model_name", "physical_id", "core_id"], N(NodeSeries::CpuInfo), "A logical CPU; always 1."),
     row(C, Cpu, Process, "kepler_process_cpu_joules_total", PROCESS_ZONE, Series::Joules, "Active energy of a process since it was first seen."),

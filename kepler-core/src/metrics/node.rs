@@ -45,6 +45,20 @@ impl View<'_> {
                     .map(|power| Value::Energy(part.of::<Watts>(&power).0))
             }),
             NodeSeries::GpuInfo => self.gpus(emit, |_| Some(Value::count(1))),
+            NodeSeries::PlatformParts => {
+                for p in &node.parts {
+                    let labels = [
+                        p.source,
+                        name,
+                        &p.controller,
+                        &p.chassis,
+                        &p.id,
+                        &p.name,
+                        p.kind,
+                    ];
+                    emit(&labels, Value::Energy(p.watts.0));
+                }
+            }
             NodeSeries::Attribution => {
                 let Snapshot {
                     idle_split,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::energy::{Domain, EnergySource, Reading, Zone};
+use crate::energy::{Domain, EnergySource, PowerPart, Reading, Zone};
 use crate::modeled::{GivenModel, Modeled};
 use crate::provenance::Provenance;
 use crate::units::Joules;
@@ -236,6 +236,16 @@ impl Book {
             .iter()
             .filter(|s| s.slots.iter().any(Option::is_some));
         in_use.map(|s| s.meter.source().name().to_owned()).collect()
+    }
+
+    /// What the power of zones is made of, where meters tell.
+    pub(super) fn parts(&self) -> Vec<PowerPart> {
+        let used = self
+            .sources
+            .iter()
+            .filter(|s| s.slots.iter().any(Option::is_some));
+        used.flat_map(|s| s.meter.source().parts().to_vec())
+            .collect()
     }
 
     /// Reads every zone and books what came.

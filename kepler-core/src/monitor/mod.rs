@@ -285,6 +285,7 @@ impl Monitor {
             node: NodeSnapshot {
                 domains: domains.collect(),
                 zones: self.zones.snapshot(),
+                parts: self.meter.with_book(|book| book.parts()),
                 busy_ratio: self.usage.node.busy_ratio(),
                 busy: self.busy,
                 usage: self.usage.node.clone(),

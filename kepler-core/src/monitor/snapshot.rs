@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::attribution::{IdleShare, IdleSplit, Residual, Split};
-use crate::energy::{Domain, Zone};
+use crate::energy::{Domain, PowerPart, Zone};
 use crate::note::Note;
 use crate::provenance::Provenance;
 use crate::units::{Joules, Watts};
@@ -66,6 +66,9 @@ pub struct NodeSnapshot {
     pub zones: Vec<ZoneSnapshot>,
     /// Zones put together by domain, in the order of [`Domain`]. Domains overlap: they are never added up.
     pub domains: Vec<DomainSnapshot>,
+    /// What the power of zones is made of, where a meter tells: the power supplies of a machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PowerPart>,
     /// Busy share of the CPU time in the last interval, 0 to 1.
     pub busy_ratio: Option<f64>,
     /// Busy CPU time since the monitor started.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kepler_core::attribution::{IdleShare, IdleSplit, Residual, Split};
-use kepler_core::energy::{Domain, Zone};
+use kepler_core::energy::{Domain, PowerPart, Zone};
 use kepler_core::metrics::{Exposition, FAMILIES, Format, Group, Kind, Level, Selection};
 use kepler_core::monitor::{
     ContainerSnapshot, DomainSnapshot, EndedSnapshot, ModelFetches, Moves, NodeSnapshot,
@@ -236,7 +236,12 @@ fn groups_and_levels_narrow_what_is_exported() {
     let names = families(&page(&narrow, &snapshot(), Format::Text));
     assert!(names.contains_key("kepler_node_cpu_watts"));
     for name in names.keys() {
-        let chosen = ["kepler_node_", "kepler_pod_", "kepler_build_info"];
+        let chosen = [
+            "kepler_node_",
+            "kepler_platform_",
+            "kepler_pod_",
+            "kepler_build_info",
+        ];
         assert!(chosen.iter().any(|start| name.starts_with(start)), "{name}");
     }
     assert!(
@@ -322,6 +327,15 @@ fn figures_are_those_of_the_snapshot() {
         let fetches = "kepler_exporter_model_fetches_total";
         assert_eq!(value(&text, fetches, &[("result", result)]), count);
     }
+    let supply = [
+        ("source", "redfish"),
+        ("bmc_id", "bmc-1"),
+        ("chassis_id", "1U"),
+        ("source_id", "1"),
+        ("source_name", "PSU 1"),
+        ("source_type", "PowerSupply"),
+    ];
+    assert_eq!(value(&text, "kepler_platform_watts", &supply), 210.5);
     let last = "kepler_exporter_model_fetch_success_timestamp_seconds";
     assert_eq!(value(&text, last, &[]), 1.6e9);
 }
@@ -819,6 +833,17 @@ pub(crate) fn snapshot() -> Snapshot {
         interval: Some(Duration::from_secs(5)),
         node: NodeSnapshot {
             zones,
+            parts: ["0", "1"]
+                .map(|id| PowerPart {
+                    source: "redfish",
+                    controller: "bmc-1".into(),
+                    chassis: "1U".into(),
+                    id: id.into(),
+                    name: format!("PSU {id}"),
+                    kind: "PowerSupply",
+                    watts: Watts(210.5),
+                })
+                .into(),
             domains: Domain::ALL.into_iter().map(domain).collect(),
             busy_ratio: Some(0.25),
             busy: Duration::from_secs(10),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kepler_core::ErrorKind;
-use kepler_core::energy::{Bmc, Domain, EnergySource, Reading, Redfish, Trust};
+use kepler_core::energy::{Bmc, Domain, EnergySource, PowerPart, Reading, Redfish, Trust};
 use serde_json::{Value, json};
 
 type Answers = Arc<Mutex<BTreeMap<String, Value>>>;
@@ -145,7 +145,7 @@ fn power_supplies_are_added_up_and_empty_bays_are_not_there() {
         ),
         (
             &psu(0),
-            json!({"Metrics": link(&format!("{}/Metrics", psu(0)))}),
+            json!({"Metrics": link(&format!("{}/Metrics", psu(0))), "Name": "Left"}),
         ),
         (
             &psu(1),
@@ -164,6 +164,14 @@ fn power_supplies_are_added_up_and_empty_bays_are_not_there() {
     let mut source = Redfish::open(&bmc).unwrap();
     assert_eq!(source.zones()[0].domain, Domain::Platform);
     assert!((watts(&mut source) - 310.5).abs() < 1e-6);
+    let part = |p: &PowerPart| (p.chassis.clone(), p.id.clone(), p.name.clone(), p.watts.0);
+    let parts: Vec<_> = source.parts().iter().map(part).collect();
+    let told = [("0", "Left", 210.5), ("1", "", 100.0)];
+    let told =
+        told.map(|(id, name, watts)| ("1".to_owned(), id.to_owned(), name.to_owned(), watts));
+    assert_eq!(parts, told);
+    assert_eq!(source.parts()[0].controller, bmc.endpoint);
+    assert_eq!(source.parts()[0].kind, "PowerSupply");
     // A supply is pulled: what tells power is looked for anew.
     answers
         .lock()

@@ -14,7 +14,7 @@ use crate::provenance::Provenance;
 use crate::units::Watts;
 
 use super::meter::ceiling;
-use super::{Domain, EnergySource, Reading, Zone};
+use super::{Domain, EnergySource, PowerPart, Reading, Zone};
 use client::Client;
 use walk::Leaf;
 
@@ -35,6 +35,8 @@ pub enum Trust {
 pub struct Bmc {
     /// Where it answers, such as `https://10.0.0.7`.
     pub endpoint: String,
+    /// What it is called in [`super::PowerPart::controller`]; the endpoint where this is empty.
+    pub name: String,
     /// Name and password of an account that may read.
     pub account: Option<(String, String)>,
     /// Who must vouch for it.
@@ -50,6 +52,7 @@ impl Bmc {
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
+            name: String::new(),
             account: None,
             trust: Trust::System,
             interval: Duration::from_secs(10),
@@ -79,6 +82,8 @@ pub struct Redfish {
     latest: Arc<Mutex<Latest>>,
     patience: Duration,
     last: Option<Duration>,
+    /// What the last power that was read is made of.
+    parts: Vec<PowerPart>,
     /// Closed to end the thread.
     _running: Sender<()>,
 }
@@ -86,8 +91,8 @@ pub struct Redfish {
 /// What the thread knows.
 #[derive(Debug, Default)]
 struct Latest {
-    /// The last power and when it was told.
-    power: Option<(Watts, Duration)>,
+    /// The last power, when it was told, and what it is made of.
+    power: Option<(Watts, Duration, Vec<PowerPart>)>,
     /// Why there is none since.
     trouble: Option<String>,
 }
@@ -112,6 +117,10 @@ impl Redfish {
         let latest = Arc::<Mutex<Latest>>::default();
         let (running, stopped) = channel::<()>();
         let (shared, interval) = (Arc::clone(&latest), bmc.interval);
+        let name = match bmc.name.as_str() {
+            "" => bmc.endpoint.clone(),
+            name => name.to_owned(),
+        };
         let thread = std::thread::Builder::new().name("redfish".into());
         let ask = move || {
             let mut leaves = Vec::new();
@@ -119,8 +128,11 @@ impl Redfish {
                 let answer = ask(&mut client, &mut leaves);
                 let mut latest = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 match answer {
-                    Ok(watts) => {
-                        latest.power = Some((watts, Host::since_boot()));
+                    Ok((watts, mut parts)) => {
+                        for part in &mut parts {
+                            part.controller.clone_from(&name);
+                        }
+                        latest.power = Some((watts, Host::since_boot(), parts));
                         latest.trouble = None;
                     }
                     Err(error) => {
@@ -150,25 +162,31 @@ impl Redfish {
             latest,
             patience: 3 * interval + bmc.timeout,
             last: None,
+            parts: Vec::new(),
             _running: running,
         })
     }
 }
 
 /// The platform's power. What tells it is found once, and again after trouble that does not end by waiting.
-fn ask(client: &mut Client, leaves: &mut Vec<Leaf>) -> Result<Watts> {
+fn ask(client: &mut Client, leaves: &mut Vec<Leaf>) -> Result<(Watts, Vec<PowerPart>)> {
     client.begin();
     if leaves.is_empty() {
         *leaves = walk::find(client)?;
     }
     let power = walk::power(client, leaves);
     match power {
-        Ok(watts) if watts.0 <= ceiling(Domain::Platform).0 => Ok(watts),
-        Ok(watts) => Err(Error::malformed(
-            "power",
-            "what a machine can draw",
-            watts.to_string(),
-        )),
+        Ok(parts) => {
+            let watts = Watts(parts.iter().map(|part| part.watts.0).sum());
+            if watts.0 <= ceiling(Domain::Platform).0 {
+                return Ok((watts, parts));
+            }
+            Err(Error::malformed(
+                "power",
+                "what a machine can draw",
+                watts.to_string(),
+            ))
+        }
         Err(error) => {
             if !error.is_temporary() {
                 leaves.clear();
@@ -191,11 +209,19 @@ impl EnergySource for Redfish {
         Provenance::measured(Self::NAME)
     }
 
+    fn parts(&self) -> &[PowerPart] {
+        &self.parts
+    }
+
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
         readings.clear();
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |at: &Duration| now.saturating_sub(*at) <= self.patience;
-        let power = latest.power.filter(|(_, at)| fresh(at)).map(|p| p.0);
+        let fresh = |at: Duration| now.saturating_sub(at) <= self.patience;
+        let told = latest.power.as_ref().filter(|(_, at, _)| fresh(*at));
+        self.parts.clear();
+        self.parts
+            .extend(told.into_iter().flat_map(|(_, _, parts)| parts.clone()));
+        let power = told.map(|p| p.0);
         let power = power.ok_or_else(|| Error::Unsupported {
             what: self.zones[0].path.clone(),
             why: match &latest.trouble {

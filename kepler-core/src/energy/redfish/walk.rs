@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::energy::PowerPart;
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::Watts;
 
@@ -9,18 +10,29 @@ use super::client::Client;
 
 /// More than any machine has.
 const MEMBERS: usize = 64;
+/// Characters of an id or name, at most.
+const NAME: usize = 128;
 /// Bytes of a link, at most; the ones of controllers have a hundred.
 const LINK: usize = 1024;
 
 /// A resource that tells power.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Leaf {
+pub(super) struct Leaf {
+    path: String,
+    kind: Kind,
+    chassis: String,
+    /// Id and name of what it tells the power of, where it does not say so itself.
+    of: Option<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
     /// The metrics of a power supply.
-    Supply(String),
+    Supply,
     /// The older resource of a chassis.
-    Power(String),
+    Power,
     /// The environment metrics of a chassis.
-    Environment(String),
+    Environment,
 }
 
 /// A chassis with what tells its power.
@@ -39,7 +51,7 @@ pub(super) fn find(client: &mut Client) -> Result<Vec<Leaf>> {
             continue;
         };
         chassis.push(Chassis {
-            leaves: leaves(client, &about)?,
+            leaves: leaves(client, &about, &id(&about, &path))?,
             inside: link(&about["Links"]["ContainedBy"]),
             path,
         });
@@ -63,56 +75,98 @@ pub(super) fn find(client: &mut Client) -> Result<Vec<Leaf>> {
     Ok(leaves)
 }
 
-/// The power of all leaves together.
-pub(super) fn power(client: &mut Client, leaves: &[Leaf]) -> Result<Watts> {
-    let mut sum = 0.0;
+/// The power of all leaves.
+pub(super) fn power(client: &mut Client, leaves: &[Leaf]) -> Result<Vec<PowerPart>> {
+    let mut all: Vec<PowerPart> = Vec::new();
     for leaf in leaves {
-        let path = leaf.path();
-        let watts = leaf.watts(&client.get(path)?);
-        sum += watts.ok_or_else(|| Error::malformed(path, "a power in watts", "none"))?;
+        let parts = leaf.parts(&client.get(&leaf.path)?);
+        if parts.is_empty() {
+            return Err(Error::malformed(&leaf.path, "a power in watts", "none"));
+        }
+        for mut part in parts {
+            // Two of one name would be one series twice, which a whole page is refused for.
+            let same = |known: &PowerPart| known.chassis == part.chassis && known.kind == part.kind;
+            let ids = all.iter().filter(|known| same(known));
+            let taken = ids.filter(|known| known.id == part.id).count();
+            if taken > 0 {
+                part.id = format!("{}-{}", part.id, all.len());
+            }
+            all.push(part);
+        }
     }
-    Ok(Watts(sum))
+    Ok(all)
 }
 
 impl Leaf {
-    fn path(&self) -> &str {
-        let (Self::Supply(path) | Self::Power(path) | Self::Environment(path)) = self;
-        path
-    }
-
-    fn watts(&self, about: &Value) -> Option<f64> {
-        match self {
-            Self::Supply(_) => reading(&about["InputPowerWatts"]["Reading"])
-                .or_else(|| reading(&about["OutputPowerWatts"]["Reading"])),
-            // Some makers list parts of the machine behind the machine itself.
-            Self::Power(_) => (each(&about["PowerControl"]))
-                .find_map(|control| reading(&control["PowerConsumedWatts"]))
-                .or_else(|| {
-                    let supplies = each(&about["PowerSupplies"]);
-                    let told: Vec<f64> = supplies
-                        .filter_map(|s| {
-                            reading(&s["PowerInputWatts"])
-                                .or_else(|| reading(&s["LastPowerOutputWatts"]))
-                        })
-                        .collect();
-                    (!told.is_empty()).then(|| told.iter().sum())
-                }),
-            Self::Environment(_) => reading(&about["PowerWatts"]["Reading"]),
+    /// What it says of power: nothing, one thing, or of several supplies.
+    fn parts(&self, about: &Value) -> Vec<PowerPart> {
+        let part = |kind, of: &Value, watts| {
+            let (id, name) = self
+                .of
+                .clone()
+                .unwrap_or_else(|| (id(of, &self.path), text(&of["Name"])));
+            PowerPart {
+                source: super::Redfish::NAME,
+                controller: String::new(),
+                chassis: self.chassis.clone(),
+                id,
+                name,
+                kind,
+                watts: Watts(watts),
+            }
+        };
+        match self.kind {
+            Kind::Supply => reading(&about["InputPowerWatts"]["Reading"])
+                .or_else(|| reading(&about["OutputPowerWatts"]["Reading"]))
+                .map(|watts| part(SUPPLY, about, watts))
+                .into_iter()
+                .collect(),
+            Kind::Power => {
+                // Some makers list parts of the machine behind the machine itself.
+                let mut controls = each(&about["PowerControl"]);
+                let control = controls
+                    .find_map(|control| Some((control, reading(&control["PowerConsumedWatts"])?)));
+                if let Some((control, watts)) = control {
+                    return vec![part("PowerControl", control, watts)];
+                }
+                let supplies = each(&about["PowerSupplies"]);
+                let told = supplies.filter_map(|s| {
+                    let watts = reading(&s["PowerInputWatts"])
+                        .or_else(|| reading(&s["LastPowerOutputWatts"]))?;
+                    Some(part(SUPPLY, s, watts))
+                });
+                told.collect()
+            }
+            Kind::Environment => reading(&about["PowerWatts"]["Reading"])
+                .map(|watts| part("EnvironmentMetrics", about, watts))
+                .into_iter()
+                .collect(),
         }
     }
 }
 
+const SUPPLY: &str = "PowerSupply";
+
 /// What tells the power of one chassis: the newest way that tells anything.
-fn leaves(client: &mut Client, chassis: &Value) -> Result<Vec<Leaf>> {
-    let supplies = supplies(client, &chassis["PowerSubsystem"])?;
+fn leaves(client: &mut Client, chassis: &Value, name: &str) -> Result<Vec<Leaf>> {
+    let supplies = supplies(client, chassis, name)?;
     if !supplies.is_empty() {
         return Ok(supplies);
     }
     let ways = [
-        link(&chassis["Power"]).map(Leaf::Power),
-        link(&chassis["EnvironmentMetrics"]).map(Leaf::Environment),
+        ("Power", Kind::Power),
+        ("EnvironmentMetrics", Kind::Environment),
     ];
-    for leaf in ways.into_iter().flatten() {
+    for (way, kind) in ways {
+        let Some(path) = link(&chassis[way]) else {
+            continue;
+        };
+        let leaf = Leaf {
+            path,
+            kind,
+            chassis: name.to_owned(),
+            of: None,
+        };
         if tells(client, &leaf)? {
             return Ok(vec![leaf]);
         }
@@ -120,8 +174,8 @@ fn leaves(client: &mut Client, chassis: &Value) -> Result<Vec<Leaf>> {
     Ok(Vec::new())
 }
 
-fn supplies(client: &mut Client, subsystem: &Value) -> Result<Vec<Leaf>> {
-    let Some(subsystem) = follow(client, subsystem)? else {
+fn supplies(client: &mut Client, chassis: &Value, name: &str) -> Result<Vec<Leaf>> {
+    let Some(subsystem) = follow(client, &chassis["PowerSubsystem"])? else {
         return Ok(Vec::new());
     };
     let Some(all) = follow(client, &subsystem["PowerSupplies"])? else {
@@ -129,8 +183,16 @@ fn supplies(client: &mut Client, subsystem: &Value) -> Result<Vec<Leaf>> {
     };
     let mut leaves = Vec::new();
     for supply in each(&all["Members"]).take(MEMBERS) {
+        let at = link(supply).unwrap_or_default();
         let supply = follow(client, supply)?;
-        let leaf = supply.and_then(|s| link(&s["Metrics"])).map(Leaf::Supply);
+        let leaf = supply.and_then(|supply| {
+            Some(Leaf {
+                path: link(&supply["Metrics"])?,
+                kind: Kind::Supply,
+                chassis: name.to_owned(),
+                of: Some((id(&supply, &at), text(&supply["Name"]))),
+            })
+        });
         // An empty bay, or a supply without a sensor.
         if let Some(leaf) = leaf
             && tells(client, &leaf)?
@@ -142,8 +204,8 @@ fn supplies(client: &mut Client, subsystem: &Value) -> Result<Vec<Leaf>> {
 }
 
 fn tells(client: &mut Client, leaf: &Leaf) -> Result<bool> {
-    let about = there(client.get(leaf.path()))?;
-    Ok(about.is_some_and(|about| leaf.watts(&about).is_some()))
+    let about = there(client.get(&leaf.path))?;
+    Ok(about.is_some_and(|about| !leaf.parts(&about).is_empty()))
 }
 
 /// What a link leads to.
@@ -182,6 +244,24 @@ fn each(list: &Value) -> impl Iterator<Item = &Value> {
 fn link(to: &Value) -> Option<String> {
     let path = to["@odata.id"].as_str()?;
     (path.len() <= LINK).then(|| path.to_owned())
+}
+
+/// What a controller calls a thing that lies at a path: its id, else the last part of the path.
+fn id(of: &Value, path: &str) -> String {
+    let told = [text(&of["Id"]), text(&of["MemberId"])];
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    let told = told.into_iter().find(|id| !id.is_empty());
+    told.unwrap_or_else(|| last.unwrap_or_default().chars().take(NAME).collect())
+}
+
+/// A text of bounded length, as it goes into labels.
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_default()
+        .chars()
+        .take(NAME)
+        .collect()
 }
 
 fn reading(value: &Value) -> Option<f64> {
