@@ -4,6 +4,8 @@
 
 #[path = "../../src/manage/usage/beside.rs"]
 mod beside;
+#[path = "../../src/manage/usage/certificates.rs"]
+mod certificates;
 mod check;
 mod jobs;
 mod killed;

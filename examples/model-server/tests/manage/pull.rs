@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::certificates::Certificates;
 use crate::standin::{Reply, Request, Standin};
 use crate::{bytes, names, pipeline, program, run, sha256};
 
@@ -255,10 +256,44 @@ fn an_address_that_nobody_listens_on_is_named() {
         "{text}"
     );
     assert!(!text.contains("secret"), "{text}");
-    let (part, good): (Vec<_>, Vec<_>) = names(folder.path())
-        .into_iter()
-        .partition(|n| n.starts_with('.'));
-    assert_eq!((part.len() <= 1, good), (true, vec!["p.zip".to_owned()]));
+    good_model_is_there(folder.path());
+}
+
+#[test]
+fn by_tls_a_server_is_one_that_an_authority_signed_for() {
+    let folder = with_good_model();
+    let certificates = Certificates::new("IP:127.0.0.1");
+    let published = tempfile::tempdir().unwrap();
+    std::fs::write(published.path().join("p.zip"), pipeline()).unwrap();
+    // A plain file server by TLS. It takes a free port, and says which.
+    let mut server = Command::new("openssl");
+    server.args(["s_server", "-WWW", "-accept", "127.0.0.1:0", "-cert"]);
+    server
+        .arg(certificates.path("server.pem"))
+        .arg("-key")
+        .arg(certificates.path("server.key"));
+    server.current_dir(published.path()).stdin(Stdio::piped());
+    let server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut server = Running(server.unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    let said = lines.by_ref().map_while(Result::ok);
+    let address = { said }.find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned()));
+    std::thread::spawn(move || lines.for_each(drop));
+    let url = format!("https://{}/p.zip", address.unwrap());
+    let (code, text) = pull(folder.path(), &url, &["--force", "--tries", "1"]);
+    assert!(code == 1 && text.contains("certificate"), "{text}");
+    good_model_is_there(folder.path());
+    let authority = certificates.path("authority.pem");
+    let trusted = [
+        "--force",
+        "--tries",
+        "1",
+        "--ca",
+        authority.to_str().unwrap(),
+    ];
+    let (code, text) = pull(folder.path(), &url, &trusted);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains(&sha256(pipeline())), "{text}");
 }
 
 #[test]
@@ -385,8 +420,12 @@ fn a_store_that_speaks_as_s3_does_is_read_with_a_signature() {
 /// The S3 stand-in of PyPI's `moto`.
 struct Moto {
     url: String,
-    child: std::process::Child,
+    #[expect(dead_code, reason = "dropping it is what it is for")]
+    child: Running,
 }
+
+/// A program that ends with the test.
+struct Running(std::process::Child);
 
 impl Moto {
     fn start() -> Option<Self> {
@@ -410,6 +449,7 @@ impl Moto {
             return None;
         };
         std::thread::spawn(move || lines.for_each(drop));
+        let child = Running(child);
         Some(Self { url, child })
     }
 
@@ -421,9 +461,9 @@ impl Moto {
     }
 }
 
-impl Drop for Moto {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -57,8 +57,9 @@ impl Fetcher {
         let resumed = match done {
             Ok(resumed) => resumed,
             Err(failed) => {
-                // Half of a file on a full disk helps nobody.
-                if failed.is_full {
+                // Half of a file on a full disk helps nobody, and nor does nothing of one.
+                let is_empty = file.metadata().is_ok_and(|file| file.len() == 0);
+                if failed.is_full || is_empty {
                     forget(&[&part, &note]);
                 }
                 return Err(failed.why);

@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 mod beside;
+#[cfg(test)]
+mod certificates;
 mod configmap;
 mod figures;
 mod file;
