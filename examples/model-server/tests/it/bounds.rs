@@ -1,6 +1,7 @@
 //! Clients that are slow, large or many.
 
 use std::io::{Read, Write};
+use std::process::Command;
 
 use serde_json::json;
 
@@ -75,5 +76,41 @@ fn a_client_that_goes_away_harms_nobody() {
         stream.read_exact(&mut byte).unwrap();
     }
     assert_eq!(server.get("/health").status, 200);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn nothing_has_to_be_written_and_nobody_has_to_be_root() {
+    // Whoever is root becomes somebody else; whoever is not makes a namespace where a mount may be changed.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("kepler-model-server");
+    std::fs::copy(env!("CARGO_BIN_EXE_kepler-model-server"), &program).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    let id = Command::new("id").arg("-u").output().unwrap();
+    let (unshare, other) = match id.stdout == b"0\n" {
+        true => (
+            "-m",
+            "setpriv --reuid=65532 --regid=65532 --clear-groups --no-new-privs",
+        ),
+        false => ("-Urm", ""),
+    };
+    let script = format!(
+        "mount -o remount,bind,ro / && ! touch {0} && exec {other} {0} --listen 127.0.0.1:0 -c /nonexistent",
+        program.display()
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args([unshare, "sh", "-c", &script])
+        .env("HOME", "/nonexistent");
+    let Some(server) = Server::of(&mut command) else {
+        // Whether mounts may be changed is the machine's choice, also in CI.
+        eprintln!("skipped: no namespace of mounts can be made here");
+        return;
+    };
+    let request =
+        json!({ "metrics": ["bpf_cpu_time_ms"], "output_type": "AbsPower", "source": "acpi" });
+    assert_eq!(server.post("/model", &request).status, 200);
+    assert_eq!(server.get("/usage").json()["store"], "memory");
     assert!(server.stop().success());
 }

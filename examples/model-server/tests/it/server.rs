@@ -16,17 +16,22 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kepler-model-server"))
-            .args(["--listen", "127.0.0.1:0", "-c", "/nonexistent"])
-            .args(arguments)
-            .env_clear()
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_kepler-model-server"));
+        program.env_clear().args(arguments);
+        Self::of(program.args(["--listen", "127.0.0.1:0", "-c", "/nonexistent"])).unwrap()
+    }
+
+    /// What a command starts; `None` where that ends before it listens.
+    pub(crate) fn of(command: &mut Command) -> Option<Self> {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
-            let line = lines.next().expect("it ended before it listened").unwrap();
+            let Some(line) = lines.next() else {
+                let _ = child.wait();
+                return None;
+            };
+            let line = line.unwrap();
             let address = line.split("http://").nth(1);
             if let Some(address) = address.and_then(|a| a.parse().ok()) {
                 break address;
@@ -34,7 +39,7 @@ impl Server {
         };
         // What it says later is read, so that it never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        Some(Self { child, address })
     }
 
     pub(crate) fn url(&self) -> String {

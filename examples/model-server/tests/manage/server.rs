@@ -305,6 +305,43 @@ fn a_server_is_ready_when_its_first_models_are_there_or_cannot_be_had() {
 }
 
 #[test]
+fn pipelines_are_named_by_urls_and_one_that_cannot_be_had_is_left_out() {
+    let published = Published::new(|number| match number {
+        0 => Reply::ok(pipeline()),
+        _ => Reply::status(500),
+    });
+    let state = published.folder.path().join("state");
+    let url = format!("{}/p.zip", published.server.url);
+    // A port that no program of today listens on.
+    let away = "http://127.0.0.1:1/q.zip";
+    for _ in 0..2 {
+        let server = Server::start(
+            &state,
+            &["--models", away, "--models", &url, "--tries", "1"],
+        );
+        let pipelines = server.get("/models")["models"].clone();
+        let pipelines = pipelines
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| m["pipeline"].clone());
+        assert_eq!(pipelines.collect::<Vec<_>>(), ["p"]);
+        // It is expected, so that a check tells of it; what came once is not fetched again.
+        let expected = server.get("/api/models")["models"].clone();
+        assert_eq!(
+            (&expected[0]["name"], &expected[0]["present"]),
+            (&json!("q"), &json!(false))
+        );
+        assert_eq!(
+            (&expected[1]["name"], &expected[1]["present"]),
+            (&json!("p"), &json!(true))
+        );
+        assert_eq!(published.server.heard().len(), 1);
+        server.stop();
+    }
+}
+
+#[test]
 fn a_server_checks_itself() {
     let published = Published::new(|number| {
         if number == 0 {
