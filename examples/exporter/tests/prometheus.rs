@@ -19,9 +19,7 @@ const LIVES: u32 = 150;
 fn the_growth_of_all_series_is_what_short_lived_processes_used() {
     let exporter = Running::of(command().args(["--fake", "--monitor.interval=1s"]));
     if !exporter.said().contains("usage by ebpf") {
-        eprintln!(
-            "skipped: without eBPF nothing knows of processes that live shorter than a sample"
-        );
+        support::skip("without eBPF nothing knows of processes that live shorter than a sample");
         return;
     }
     let folder = Folder::new("lives");

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use support::{Folder, Killed, Running, figure, is_root};
+use support::{Folder, Killed, Running, figure, is_root, skip};
 
 const NOBODY: &[&str] = &[
     "setpriv",
@@ -47,7 +47,7 @@ fn an_ordinary_user_sees_every_process_and_is_told_what_would_give_more() {
 #[test]
 fn two_capabilities_are_all_that_ebpf_needs() {
     if !is_root() || !Exporter::start(&[], &[]).unwrap().uses("ebpf") {
-        eprintln!("skipped: even root may not use eBPF here, or this is not root");
+        skip("even root may not use eBPF here, or this is not root");
         return;
     }
     let exporter = Exporter::start(&[NOBODY, TWO_CAPABILITIES].concat(), &[]).unwrap();
@@ -60,7 +60,7 @@ fn in_a_pid_namespace_it_says_that_it_sees_a_part() {
         let flag = format!("--monitor.usage={usage}");
         let wrapper = [NAMESPACE, &["--mount-proc"]].concat();
         let Some(exporter) = Exporter::start(&wrapper, &[&flag]) else {
-            eprintln!("skipped: no pid namespace may be made here");
+            skip("no pid namespace may be made here");
             return;
         };
         let part = exporter.running.says("whole machine: off");
@@ -81,7 +81,7 @@ fn in_a_pid_namespace_it_says_that_it_sees_a_part() {
 fn hardened_in_a_pid_namespace_it_measures_what_it_sees() {
     let wrapper = [NAMESPACE, &["--mount-proc"]].concat();
     let Some(exporter) = Exporter::start(&wrapper, &["--harden", "--fake"]) else {
-        eprintln!("skipped: no pid namespace may be made here");
+        skip("no pid namespace may be made here");
         return;
     };
     exporter.running.says("whole machine: off");
@@ -94,13 +94,13 @@ fn hardened_in_a_pid_namespace_it_measures_what_it_sees() {
 #[test]
 fn the_hosts_proc_shows_the_machine_from_within_a_pid_namespace() {
     let Some(exporter) = Exporter::start(NAMESPACE, &[]) else {
-        eprintln!("skipped: no pid namespace may be made here");
+        skip("no pid namespace may be made here");
         return;
     };
     // A test that runs in a namespace itself has no such view to lose.
     let comm = Command::new("cat").arg("/proc/2/comm").output().unwrap();
     if comm.stdout != b"kthreadd\n" {
-        eprintln!("skipped: /proc does not show the machine here");
+        skip("/proc does not show the machine here");
         return;
     }
     exporter.running.says("usage by procfs");

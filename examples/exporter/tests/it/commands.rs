@@ -226,8 +226,7 @@ fn top_on_a_screen_sorts_filters_turns_and_ends() {
         env!("CARGO_BIN_EXE_kepler-exporter")
     );
     let Some(terminal) = Terminal::open(&program) else {
-        assert!(std::env::var_os("CI").is_none(), "tmux is missing");
-        eprintln!("skipped: tmux is missing");
+        crate::support::skip("tmux is missing");
         return;
     };
     let screen = terminal.shows(|s| s.contains("20.00 W [") && s.contains("CPU%"));

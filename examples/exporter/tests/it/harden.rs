@@ -89,7 +89,7 @@ fn without_harden_privileges_are_left_alone() {
 fn nobody_with_four_capabilities_reads_by_ebpf() {
     let by_ebpf = Running::of(command().arg("--fake")).says("usage by ");
     if !is_root() || !by_ebpf.contains("usage by ebpf") {
-        eprintln!("skipped: only root can hand out capabilities, and eBPF must work for root");
+        crate::support::skip("only root can hand out capabilities, and eBPF must work for root");
         return;
     }
     let caps = "-all,+cap_38,+cap_39,+dac_read_search,+sys_ptrace";

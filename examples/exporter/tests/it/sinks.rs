@@ -169,11 +169,7 @@ fn opentelemetry_understands_what_is_pushed() {
         .stderr(Stdio::null())
         .status();
     if !known.is_ok_and(|status| status.success()) {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "opentelemetry-proto is missing"
-        );
-        eprintln!("skipped: Python's opentelemetry-proto is missing");
+        crate::support::skip("Python's opentelemetry-proto is missing");
         return;
     }
     let mut collector = Command::new("python3")

@@ -29,8 +29,7 @@ impl Prometheus {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = child else {
-            assert!(std::env::var_os("CI").is_none(), "prometheus is missing");
-            eprintln!("skipped: prometheus is missing");
+            super::skip("prometheus is missing");
             return None;
         };
         Some(Self {
