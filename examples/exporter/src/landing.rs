@@ -56,7 +56,7 @@ fn zones(snapshot: &Snapshot) -> String {
             || [const { String::new() }; 3],
             |power| [power.total, power.active, power.idle].map(|watts| watts.to_string()),
         );
-        let _ = write!(rows, "<tr class=z><td>{}", escaped(&zone.zone.name));
+        let _ = write!(rows, "<tr class=z><td>{}", escaped(&zone.zone.to_string()));
         for figure in watts.into_iter().chain([zone.energy.total.to_string()]) {
             let _ = write!(rows, "<td class=n>{figure}");
         }

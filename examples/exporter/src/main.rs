@@ -202,7 +202,7 @@ async fn serve(
 /// What is used, where figures come from, and why what is missing is missing.
 fn explain(snapshot: &Snapshot) {
     for zone in &snapshot.node.zones {
-        log::info(&format!("zone {}: {}", zone.zone.name, zone.provenance));
+        log::info(&format!("zone {}: {}", zone.zone, zone.provenance));
     }
     log::info(&format!("usage by {}", snapshot.sources.usage));
     for note in &snapshot.sources.notes {

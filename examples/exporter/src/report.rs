@@ -42,7 +42,7 @@ pub(crate) fn table(snapshot: &Snapshot, rows: usize) -> String {
             &mut text,
             format_args!(
                 "{:<24} {} {} {} {:>16.3}",
-                zone.zone.name,
+                zone.zone.to_string(),
                 figure(total),
                 figure(active),
                 figure(idle),

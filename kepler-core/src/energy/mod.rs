@@ -104,6 +104,21 @@ pub struct Zone {
     pub max: Option<Microjoules>,
 }
 
+/// For people: every socket of a server has a zone of the name `dram`.
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index)
+                if self.domain != Domain::Gpu
+                    && !self.name.contains(|c: char| c.is_ascii_digit()) =>
+            {
+                write!(f, "{} of package {index}", self.name)
+            }
+            _ => f.write_str(&self.name),
+        }
+    }
+}
+
 /// What one look at one zone gave.
 #[derive(Debug)]
 pub enum Reading {
