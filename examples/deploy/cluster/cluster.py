@@ -10,20 +10,18 @@ Needs root. `KUBE_BIN` is where the binaries are kept, `KUBE_DIR` where the clus
 """
 
 import contextlib
-import hashlib
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
 
 import addons
+import images
 
 BIN = Path(os.environ.get("KUBE_BIN", Path.home() / ".cache/kube-test/bin"))
 DIR = Path(os.environ.get("KUBE_DIR", Path(tempfile.gettempdir()) / "kube-test"))
@@ -143,59 +141,16 @@ def go_build(requirements, flags, paths, output="", program=None):
         run("go", "build", f"-ldflags={flags}", "-o", BIN / output, *paths, cwd=work, env=environment)
 
 
-# --- images -----------------------------------------------------------------------------------------------------------
-
-
-def libraries(program):
-    """The shared libraries of a program, where the image has to have them as well."""
-    listed = run("ldd", program, check=False, capture_output=True, text=True).stdout
-    words = (word for line in listed.splitlines() for word in line.split())
-    return {path: path for path in words if path.startswith("/")}
-
-
-def image(name, out, entrypoint, files):
-    """An image archive of just these files, `{path in the image: file here}`."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        folders = {str(folder) for path in files for folder in Path(path.lstrip("/")).parents} - {"."}
-        for folder in sorted(folders):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(entry)
-        for path, source in files.items():
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            content = Path(source).read_bytes()
-            entry.size, entry.mode = len(content), 0o755
-            tar.addfile(entry, io.BytesIO(content))
-    digest = hashlib.sha256(layer.getvalue()).hexdigest()
-    config = json.dumps(
-        {
-            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
-            "os": "linux",
-            "config": {"Entrypoint": entrypoint, "Env": ["PATH=/bin:/usr/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-        }
-    ).encode()
-    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
-    parts = {"config.json": config, "layer.tar": layer.getvalue(), "manifest.json": json.dumps(manifest).encode()}
-    with tarfile.open(out, "w") as tar:
-        for part, content in parts.items():
-            entry = tarfile.TarInfo(part)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return out
-
-
 # --- the cluster ------------------------------------------------------------------------------------------------------
 
 
-def up(images=()):
+def up(archives=()):
     for folder in ("pki", "etcd", "log", "cni", "containerd", "kubelet", "manifests"):
         (DIR / folder).mkdir(parents=True, exist_ok=True)
     network()
     certificates()
     start_control_plane()
-    start_node(images)
+    start_node(archives)
     deadline(lambda: "True" in ready(), 120, "the node to be ready")
     apply(addons.addons(DNS))
 
@@ -325,7 +280,7 @@ def start_control_plane():
     start("scheduler", BIN / "kube-scheduler", f"--kubeconfig={ADMIN}", "--leader-elect=false")
 
 
-def start_node(images):
+def start_node(archives):
     Path(DIR, "containerd.toml").write_text(
         f"""version = 2
 root = "{DIR}/containerd/root"
@@ -368,8 +323,8 @@ state = "{DIR}/containerd/state"
         addons.DNS_IMAGE: (["/coredns"], {"/coredns": BIN / "coredns"}),
         addons.METRICS_IMAGE: (["/metrics-server"], {"/metrics-server": BIN / "metrics-server"}),
     }
-    made = [image(name, DIR / f"{i}.tar", *parts) for i, (name, parts) in enumerate(own.items())]
-    for archive in (*made, *images):
+    made = [images.image(name, DIR / f"{i}.tar", *parts) for i, (name, parts) in enumerate(own.items())]
+    for archive in (*made, *archives):
         run(*client, "-n", "k8s.io", "images", "import", archive, stdout=subprocess.DEVNULL)
     configuration = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -479,11 +434,11 @@ if __name__ == "__main__":
         case ["build"]:
             build()
         case ["image", name, out, entrypoint, *files]:
-            image(
+            images.image(
                 name, out, entrypoint.split(), {path: source for source, path in (file.split("=", 1) for file in files)}
             )
-        case ["up", *images]:
-            up(images)
+        case ["up", *archives]:
+            up(archives)
         case ["kubectl", *arguments]:
             sys.exit(kubectl(*arguments, check=False).returncode)
         case ["down"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import cluster
+import images
 
 ROOT = Path(__file__).parents[3]
 CHART = Path(__file__).parents[1] / "helm/kepler"
@@ -51,10 +52,15 @@ def kubernetes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     archives = []
     for name, program in PROGRAMS.items():
-        files = {f"/{name}": program, **cluster.libraries(program)}
+        files = {f"/{name}": program, **images.libraries(program)}
         for tag in TAGS:
-            made = cluster.image(f"docker.io/local/{name}:{tag}", folder / f"{name}-{tag}.tar", [f"/{name}"], files)
+            made = images.image(f"docker.io/local/{name}:{tag}", folder / f"{name}-{tag}.tar", [f"/{name}"], files)
             archives.append(made)
+    files = {"/kepler-exporter": EXPORTER, **images.libraries(EXPORTER)}
+    name = f"docker.io/local/kepler-exporter:{TAGS[0]}-nonroot"
+    bpf_and_perfmon = images.file_capabilities(38, 39)
+    made = images.image(name, folder / "nonroot.tar", ["/kepler-exporter"], files, bpf_and_perfmon)
+    archives.append(made)
     cluster.down()
     try:
         cluster.up(archives)

@@ -19,6 +19,7 @@ from conftest import (
     TAGS,
     address,
     ask,
+    exporter_values,
     install,
     is_ready,
     picture,
@@ -108,6 +109,22 @@ def test_a_node_without_a_meter_takes_its_models_from_the_server(release):
     print(f"\npower models in use: {models}")
     served = ask(f"http://{address('kepler-model-server', SERVING)}/models", limit=10_000)
     assert any(model.rpartition("/")[2] in served for model in models), models
+
+
+def test_an_ordinary_user_measures_by_the_capabilities_of_the_file(kubernetes):
+    """It listens and counts by eBPF; pods of other accounts are asked for as before."""
+    space = "kepler-user"
+    install("kepler-user", space, exporter_values(nonRoot=True, extraArgs=["--fake"]))
+    try:
+        # Of a DaemonSet on one node Helm waits for none: a tenth of its pods may be missing.
+        cluster.deadline(lambda: any(is_ready(pod) for pod in pods("kepler-exporter", space)), 90, "the exporter")
+        said = cluster.kubectl("logs", "-n", space, "daemonset/kepler-user", capture_output=True, text=True).stdout
+        assert "iter/task: on" in said, said
+        exporter = pods("kepler-exporter", space)[0]
+        page = ask(f"http://{exporter['status']['podIP']}:28282/metrics")
+        assert f'pod_name="{exporter["metadata"]["name"]}"' in page
+    finally:
+        cluster.helm("uninstall", "kepler-user", "-n", space, stdout=subprocess.DEVNULL)
 
 
 def test_the_api_server_takes_every_object_without_a_warning(release):

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-import cluster
+import images
 from conftest import EXPORTER, ROOT, SERVER
 
 MEGABYTES = 40
@@ -37,7 +37,7 @@ def test_the_commands_are_those_of_the_dockerfiles():
 def test_the_model_server_is_static_and_small(tmp_path):
     assert "NEEDED" not in said("objdump", "-p", SERVER)
     assert said(SERVER, "--version").startswith("kepler-model-server ")
-    made = cluster.image("server:1", tmp_path / "image.tar", ["/kepler-model-server"], {"/kepler-model-server": SERVER})
+    made = images.image("server:1", tmp_path / "image.tar", ["/kepler-model-server"], {"/kepler-model-server": SERVER})
     assert made.stat().st_size < MEGABYTES << 20
 
 
@@ -47,5 +47,5 @@ def test_the_exporter_links_to_what_its_base_image_has(tmp_path):
     assert needed and needed <= BASE_LIBRARIES, needed
     versions = {tuple(int(n) for n in v.split(".")) for v in re.findall(r"GLIBC_([\d.]+)", headers)}
     assert max(versions) <= BASE_GLIBC, max(versions)
-    made = cluster.image("exporter:1", tmp_path / "image.tar", ["/kepler-exporter"], {"/kepler-exporter": EXPORTER})
+    made = images.image("exporter:1", tmp_path / "image.tar", ["/kepler-exporter"], {"/kepler-exporter": EXPORTER})
     assert made.stat().st_size + BASE_BYTES < MEGABYTES << 20
