@@ -271,9 +271,7 @@ def test_a_restart_has_a_new_id_and_its_name_and_the_pod_goes_on_counting(crowd)
     before = [shown(scrape(address), "pod", "pod_id")[uid] for address in addresses]
     say(words, "crash")
     cluster.deadline(lambda: restarts() == 1, 60, "the restart")
-    cluster.deadline(
-        lambda: all(states(a, "container", "app") == {"running", "terminated"} for a in addresses), ENDING, "states"
-    )
+    deadline_of_states(addresses, "container", "app", {"running", "terminated"})
     names = truth()
     assert sum(where[2] == "app" for where in names.values()) == 2
     for address, was in zip(addresses, before, strict=True):
@@ -284,7 +282,7 @@ def test_a_restart_has_a_new_id_and_its_name_and_the_pod_goes_on_counting(crowd)
 def test_a_pod_that_is_gone_keeps_its_name_for_the_retention(crowd):
     _, _, addresses = crowd
     cluster.kubectl("delete", "pod", "-n", "shop", "quiet-0", "--now", stdout=subprocess.DEVNULL)
-    cluster.deadline(lambda: all(states(a, "pod", "quiet-0") == {"terminated"} for a in addresses), ENDING, "states")
+    deadline_of_states(addresses, "pod", "quiet-0", {"terminated"})
     assert all(states(address, "pod", "quiet-1") == {"running"} for address in addresses)
 
 
@@ -292,3 +290,8 @@ def states(address, level, name):
     """The states in which an exporter shows what has this name."""
     rows = scrape(address)[f"kepler_{level}_cpu_seconds_total"]
     return {labels["state"] for labels, _ in rows if labels.get(f"{level}_name") == name}
+
+
+def deadline_of_states(addresses, level, name, wanted):
+    """Each is scraped each time, since it is from its pages on that the end of something is told."""
+    cluster.deadline(lambda: all([states(a, level, name) == wanted for a in addresses]), ENDING, "states")
