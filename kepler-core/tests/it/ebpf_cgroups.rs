@@ -191,7 +191,7 @@ fn a_group_that_was_removed_at_once_is_still_named() {
     });
 }
 
-/// Under processes that come and go, what belongs to nobody is at most a hundredth.
+/// Under processes that come and go, what belongs to nobody is at most a hundredth, beside those that leave no record.
 #[test]
 fn busy_time_is_that_of_tasks_and_interrupts() {
     attempts(|| {
@@ -207,7 +207,13 @@ fn busy_time_is_that_of_tasks_and_interrupts() {
         end(storm, libc::SIGKILL);
         for domain in &last.node.domains {
             let share = domain.residual.total().0 / domain.energy.active.0;
-            if share > 0.01 {
+            if share
+                > (if first_process_is_hidden() {
+                    0.03
+                } else {
+                    0.01
+                })
+            {
                 return Err(format!(
                     "{}: {share} of {:?}",
                     domain.domain, domain.residual

@@ -894,6 +894,7 @@ pub(crate) fn snapshot() -> Snapshot {
         stats: UsageStats {
             tasks: 9,
             exit_records: 5,
+            counters_running: Some(0.75),
             ..UsageStats::default()
         },
         cost: SampleCost {
