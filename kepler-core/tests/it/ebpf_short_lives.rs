@@ -160,12 +160,12 @@ fn a_ring_that_is_full_loses_names_and_no_time() {
         });
         assert!(dropped > 50, "{dropped} records found no room");
         assert!(old_seen < whole, "{old_seen} of {whole}");
-        assert!(unnamed > storm / 3, "{unnamed} of {storm}");
-        // What other processes of the machine dropped is in there too, so this is no upper bound.
+        // What other processes of the machine dropped is in there too, so this is no upper bound; and one of them that left no
+        // record at all may be in there as far as anybody knows.
         let seen = named.values().sum::<u64>() + unnamed;
-        if seen > storm / 100 * 96 {
+        if unnamed > storm / 3 && seen > storm / 100 * 96 {
             return Ok(());
         }
-        Err(format!("{seen} of {storm}"))
+        Err(format!("{unnamed} and {seen} of {storm}"))
     });
 }
