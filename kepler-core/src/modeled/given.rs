@@ -45,6 +45,8 @@ enum Input {
 const FULL: f64 = 1000.0;
 /// More than a machine draws a CPU, in watts: a model that says so is broken.
 const MOST_A_CPU: f64 = 1000.0;
+/// Names that are longer are nobody's: they would be in every page and log.
+const TEXT: usize = 256;
 /// CPUs of a machine that does not tell how many it has, for the bound above.
 const MANY: u32 = 1024;
 
@@ -97,8 +99,13 @@ impl GivenModel {
     /// # Errors
     /// [`Error::Unsupported`] for a model that is not of a whole node's power, whose features are not all known here, that
     /// predicts none of [`NodeModel::COMPONENTS`], or for a guest where the model does not say of how many CPUs it is;
-    /// [`Error::InvalidInput`] where what it predicts at rest or under full load cannot be power of this machine.
+    /// [`Error::InvalidInput`] for names of more than 256 bytes, and where what it predicts at rest or under full load cannot
+    /// be power of this machine.
     pub fn new(model: PowerModel, machine: &MachineSpec, collected: CounterSet) -> Result<Self> {
+        if is_wordy(&model) {
+            let why = format!("it has names of more than {TEXT} bytes");
+            return Err(Error::invalid("the model", why));
+        }
         let unfit = |why: String| Error::Unsupported {
             what: format!("the model {}", model.name()),
             why,
@@ -207,6 +214,13 @@ impl GivenModel {
             ))
         }
     }
+}
+
+fn is_wordy(model: &PowerModel) -> bool {
+    let file = model.file();
+    let features = file.features.iter().map(|f| &f.name);
+    let mut texts = features.chain([&file.name]).chain(&file.machine.processor);
+    texts.any(|text| text.len() > TEXT)
 }
 
 /// The model of this machine's share of the machine that it is of, and what must be said of it.

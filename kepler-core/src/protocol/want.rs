@@ -99,7 +99,7 @@ impl Want {
         match model.file().energy_source {
             Some(source) if source == self.source => Ok(Some(model)),
             Some(source) => Err(Error::Unsupported {
-                what: format!("the model {}", model.name()),
+                what: "the model that was answered".to_owned(),
                 why: format!("it predicts power of {source}, not of {}", self.source),
                 hint: String::new(),
             }),
@@ -153,7 +153,7 @@ impl Want {
                 return Err(Error::NotFound {
                     what: "estimator's model",
                     name: self.source.to_string(),
-                    hint: reply.msg.trim().to_owned(),
+                    hint: reply.msg.trim().chars().take(TOLD).collect(),
                 });
             }
         };
@@ -217,6 +217,8 @@ struct Reply {
 }
 
 const CPU_TIME: &str = "bpf_cpu_time_ms";
+/// Characters of an estimator's words that are told.
+const TOLD: usize = 200;
 /// Loads at which an estimator is asked, beside 0.
 const STEPS: u8 = 20;
 

@@ -78,7 +78,12 @@ fn a_model_that_does_not_fit_is_refused_with_why() {
     };
     let core = line(EnergySourceName::RaplSysfs, Component::Core, 5.0, &[]);
     let unknown_size = platform(10.0, &[(CPU, 0.01)]);
+    let long = ModelFile {
+        name: "x".repeat(300),
+        ..platform(10.0, &[(CPU, 0.01)])
+    };
     for (file, machine, why) in [
+        (long, &two, "names of more than 256 bytes"),
         (dynamic, &two, "predicts DynPower, not AbsPower"),
         (core, &two, "neither package, dram nor platform"),
         (

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use kepler_core::modeled::features;
 use kepler_core::monitor::Diagnosis;
 use kepler_core::usage::CounterSet;
 use kepler_service::models::{self, Place, Settings};
@@ -59,6 +58,6 @@ impl Options {
         } else {
             CounterSet::EMPTY
         };
-        models::examine(&settings, &diagnosis.machine, &features(counted))
+        models::examine(&settings, &diagnosis.machine, counted)
     }
 }

@@ -10,8 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kepler_core::model::{EnergySourceName, PowerModel};
+use kepler_core::modeled::{GivenModel, features};
 use kepler_core::monitor::Models;
 use kepler_core::protocol::Want;
+use kepler_core::usage::CounterSet;
 use kepler_core::{MachineSpec, Note};
 
 use estimator::Estimator;
@@ -79,13 +81,18 @@ pub fn start(settings: Settings, models: Models) -> Result<(), String> {
     Ok(())
 }
 
-/// Says who answers, and which models it would give for a machine of which these features are known.
-pub fn examine(settings: &Settings, machine: &MachineSpec, features: &[&str]) -> Vec<Note> {
+/// Says who answers, and which models it would give for a machine on which these counters are collected.
+pub fn examine(settings: &Settings, machine: &MachineSpec, collected: CounterSet) -> Vec<Note> {
     let mut client = Client::new(settings);
+    let features = features(collected);
     let examine = |source| {
-        let told = client.ask(source, machine, features);
+        let told = client.ask(source, machine, &features);
+        let fits = |model: &PowerModel| GivenModel::new(model.clone(), machine, collected);
         let (active, why) = match told {
-            Ok(Answer::Model(model)) => (true, summary(&model)),
+            Ok(Answer::Model(model)) => match fits(&model) {
+                Ok(_) => (true, summary(&model)),
+                Err(error) => (false, format!("{error}, so it is not taken")),
+            },
             Ok(Answer::Family) => (true, "the embedded model, which is used anyway".to_owned()),
             Ok(Answer::None(why)) => (false, why),
             Err(why) => (false, why),
