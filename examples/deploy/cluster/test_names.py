@@ -229,8 +229,11 @@ def test_every_container_and_pod_has_its_name_in_both_modes_inside_and_on_the_ho
 
 
 def allowed(used):
-    """Half a percent; of quiet containers the time of two short programs, whose records a busy kernel may not give."""
-    return max(0.005 * used, 0.005)
+    """Half a percent; of quiet containers the time of four of 120 short programs.
+
+    On machines that hide their first process from BPF, one in 200 leaves no record.
+    """
+    return max(0.005 * used, 0.010)
 
 
 def test_cpu_time_of_busy_and_quiet_containers_over_a_minute_is_the_kernels(crowd):
