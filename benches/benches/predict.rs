@@ -2,6 +2,7 @@
 //! public database has, so that the bench needs no data.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kepler_core::model::train::{Forest, Splits, TreeShape, Watch};
 use kepler_core::model::{
     Component, Curve, CurveShape, Estimator, FeatureSpec, ModelFile, NearestNeighbors, OutputType,
     PowerModel, SupportVectors, Trees,
@@ -73,6 +74,28 @@ fn neighbors(stored: usize) -> Estimator {
     })
 }
 
+/// Thirty-two trees whose leaves keep rows, grown on as many as the ensemble trainer's are on nx12, of inputs and noise.
+fn medians() -> Estimator {
+    const TRAINED: usize = 1_700;
+    let mut numbers = Numbers(13);
+    let rows = Array2::from_shape_fn((TRAINED, FEATURES), |_| numbers.next());
+    let watts = rows.rows().into_iter();
+    let watts: Vec<f64> = watts
+        .map(|row| 50.0 + 40.0 * row[0] + 20.0 * row[4] * row[1] + 5.0 * numbers.next())
+        .collect();
+    let forest = Forest {
+        trees: 32,
+        shape: TreeShape {
+            splits: Splits::Random,
+            min_leaf: 3,
+            ..TreeShape::default()
+        },
+        ..Forest::default()
+    };
+    let grown = forest.fit_medians(rows.view(), &watts, &mut Watch::none());
+    Estimator::MedianForest(grown.expect("the rows are whole"))
+}
+
 /// A model with the same estimator for each of four components.
 fn model(estimator: &Estimator) -> PowerModel {
     let names = [
@@ -138,6 +161,7 @@ fn predict(c: &mut Criterion) {
         ),
         ("100 trees of depth 3", trees(3, false)),
         ("100 trees of depth 6", trees(6, true)),
+        ("medians of 32 trees", medians()),
         ("nearest of 150", neighbors(150)),
         ("nearest of 900", neighbors(900)),
         (

@@ -1,9 +1,10 @@
 //! The library's own trainer: forests, or a smoother where there is one feature alone, blended for the least absolute error
 //! on rows not seen.
 //!
-//! What wins depends on the table: on nx12 a forest grown to the logarithm of power where much is known of a row, medians
-//! over the leaves of many trees where rows are ambiguous. So all are grown without a part of the rows, blocks in order,
-//! and the blend is chosen by what they predict for that part (ensemble selection, Caruana 2004).
+//! What wins depends on the table: on nx12 boosted trees and forests with leaves of a single row where much is known of a
+//! row, larger leaves where rows are ambiguous. So all are grown without a part of the rows, blocks in order, and the blend
+//! is chosen by what they predict for that part (ensemble selection, Caruana 2004). Most trees see half of the rows alone:
+//! for rows of another time that is worth more than all of them, which lie too close to each other.
 
 use ndarray::{ArrayView2, Axis};
 
@@ -14,7 +15,7 @@ use super::progress::Watch;
 use super::trainer::correlation;
 use crate::error::Result;
 use crate::model::columns::{BLOCK, Columns};
-use crate::model::{BlendPart, Derived, Estimator, Table};
+use crate::model::{BlendPart, Derived, Estimator, Table, Trees};
 
 /// Inputs besides the features: their logarithms, and ratios of what processors count (instructions a cycle, misses an
 /// instruction, cycles a second of CPU time) and of the kernel's time to the programs', larger over smaller, with theirs.
@@ -59,7 +60,7 @@ pub(super) fn fit(
     seed: u64,
     watch: &mut Watch<'_>,
 ) -> Result<Estimator> {
-    let kinds = Kind::suited(features);
+    let kinds = Kind::suited(features, target.len());
     let weights = watch.part("", (0, 2), |watch| choose(kinds, z, target, seed, watch))?;
     let used: Vec<(Kind, f64)> = kinds
         .iter()
@@ -73,7 +74,7 @@ pub(super) fn fit(
         .enumerate()
         .map(|(number, (kind, weight))| {
             let estimator = watch.part("", (count + number, 2 * count), |watch| {
-                kind.fit(z, target, (1.0, seed), watch)
+                kind.fit(z, target, (false, seed), watch)
             })?;
             Ok(BlendPart { weight, estimator })
         });
@@ -90,103 +91,202 @@ pub(super) fn fit(
 /// What is blended.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Random splits on the logarithm of power.
+    /// Random splits on the logarithm of power, medians over the rows of all leaves that a row meets.
+    Medians(Leaves),
+    /// Random splits on the logarithm of power, means of single rows.
     LogForest,
-    /// Random splits, medians over the rows of all leaves that a row meets.
-    Medians,
-    /// The same, each split among half of the inputs: less led by one of them.
-    DiverseMedians,
-    /// The same with large leaves: slower to believe.
-    CoarseMedians,
-    /// Boosted random splits for the absolute error, three times over.
+    /// Boosted random splits for the logarithm of power, several times over.
+    LogBoosted,
+    /// Boosted random splits for the absolute error, several times over.
     Boosted,
     /// No trees: the median of the nearest rows along one feature.
     LocalMedian,
 }
 
+/// How closely a forest follows the rows.
+#[derive(Clone, Copy, Debug)]
+struct Leaves {
+    /// Rows in a leaf, at least.
+    least: usize,
+    /// The share of inputs that a split is chosen among, where these are many.
+    inputs: f64,
+    /// The share of rows that a tree sees.
+    rows: f64,
+}
+
 impl Kind {
     /// Along one feature a smoother follows what forests can only step after.
-    fn suited(features: usize) -> &'static [Self] {
+    const ONE: [Self; 2] = [Self::LocalMedian, Self::Boosted];
+    /// Forests that follow rows more and less closely, and trees that add up.
+    const SEVERAL: [Self; 4] = [
+        Self::Medians(Leaves {
+            least: 1,
+            inputs: 0.5,
+            rows: 0.5,
+        }),
+        Self::Medians(Leaves {
+            least: 2,
+            inputs: 1.0,
+            rows: 0.5,
+        }),
+        Self::Medians(Leaves {
+            least: 3,
+            inputs: 0.25,
+            rows: 1.0,
+        }),
+        Self::LogBoosted,
+    ];
+
+    /// Of few rows none can be spared, and means are steadier.
+    const THIN: [Self; 4] = [
+        Self::LogForest,
+        Self::Medians(Leaves {
+            least: 3,
+            inputs: 1.0,
+            rows: 1.0,
+        }),
+        Self::Medians(Leaves {
+            least: 3,
+            inputs: 0.5,
+            rows: 1.0,
+        }),
+        Self::Medians(Leaves {
+            least: 10,
+            inputs: 1.0,
+            rows: 1.0,
+        }),
+    ];
+
+    fn suited(features: usize, rows: usize) -> &'static [Self] {
         match features {
-            1 => &[Self::LocalMedian, Self::Boosted],
-            _ => &[
-                Self::LogForest,
-                Self::Medians,
-                Self::DiverseMedians,
-                Self::CoarseMedians,
-            ],
+            1 => &Self::ONE,
+            _ if rows < FEW_ROWS => &Self::THIN,
+            _ => &Self::SEVERAL,
         }
     }
 
+    /// A trial, to choose by, grows fewer trees.
     fn fit(
         self,
         z: ArrayView2<'_, f64>,
         target: &[f64],
-        (share, seed): (f64, u64),
+        (trial, seed): (bool, u64),
         watch: &mut Watch<'_>,
     ) -> Result<Estimator> {
-        let forest = |min_leaf, feature_share| Forest {
-            trees: share_of(80, share).min(trees_for(target.len())),
-            shape: TreeShape {
-                splits: Splits::Random,
-                min_leaf,
-                feature_share,
-                ..TreeShape::default()
-            },
-            seed,
-            ..Forest::default()
-        };
-        let mut medians = |min_leaf, feature_share| {
-            // Splits follow the logarithm; it keeps the order of the watts, and so their medians.
-            let mut medians =
-                forest(min_leaf, feature_share).fit_medians(z, &logarithms(target), watch)?;
-            medians.targets = target.to_vec();
-            medians.targets.sort_by(f64::total_cmp);
-            Ok(Estimator::MedianForest(medians))
+        let forest = |leaves: Leaves| {
+            // Of few inputs a small share leaves splits to chance; of few rows, all trees are much alike without it.
+            let few = match target.len() {
+                0..FEW_ROWS => 0.0,
+                _ => INPUTS / z.ncols() as f64,
+            };
+            Forest {
+                trees: trees_for(target.len(), leaves.rows, trial),
+                shape: TreeShape {
+                    splits: Splits::Random,
+                    min_leaf: leaves.least,
+                    feature_share: leaves.inputs.max(few).min(1.0),
+                    ..TreeShape::default()
+                },
+                row_share: leaves.rows,
+                seed,
+                ..Forest::default()
+            }
         };
         match self {
+            Self::Medians(leaves) => {
+                // Splits follow the logarithm; it keeps the order of the watts, and so their medians.
+                let mut medians = forest(leaves).fit_medians(z, &logarithms(target), watch)?;
+                medians.targets = target.to_vec();
+                medians.targets.sort_by(f64::total_cmp);
+                Ok(Estimator::MedianForest(medians))
+            }
             Self::LogForest => {
-                let trees = forest(1, 1.0).fit(z, &logarithms(target), None, watch)?;
+                let single = Leaves {
+                    least: 1,
+                    inputs: 1.0,
+                    rows: 1.0,
+                };
+                let trees = forest(single).fit(z, &logarithms(target), None, watch)?;
                 Ok(Estimator::Exp {
                     of: Box::new(Estimator::Trees(trees)),
                 })
             }
-            Self::Medians => medians(3, 1.0),
-            Self::DiverseMedians => medians(3, 0.5),
-            Self::CoarseMedians => medians(10, 1.0),
-            Self::Boosted => {
-                let mut bag = |number: usize| {
-                    let boosting = Boosting {
-                        trees: share_of(130, share),
-                        rate: 0.12,
-                        shape: TreeShape {
-                            splits: Splits::Random,
-                            max_depth: 8,
-                            min_leaf: 4,
-                            ..TreeShape::default()
-                        },
-                        loss: Loss::Absolute,
-                        row_share: 0.8,
-                        seed: seed ^ number as u64,
-                    };
-                    let trees = watch.part("", (number, BAGS), |watch| {
-                        boosting.fit(z, target, None, watch)
-                    })?;
-                    let estimator = Estimator::Trees(trees);
-                    let weight = 1.0 / BAGS as f64;
-                    Ok(BlendPart { weight, estimator })
+            Self::LogBoosted => {
+                let boosting = Boosting {
+                    trees: 40,
+                    rate: 0.16,
+                    shape: TreeShape {
+                        splits: Splits::Random,
+                        max_depth: 12,
+                        min_leaf: 2,
+                        ..TreeShape::default()
+                    },
+                    row_share: 0.5,
+                    ..Boosting::default()
                 };
-                let parts = (0..BAGS).map(&mut bag).collect::<Result<_>>()?;
-                Ok(Estimator::Blend { parts })
+                let target = logarithms(target);
+                let count = if trial { 1 } else { BAGS };
+                bags(&boosting, z, &target, (count, seed), watch, |trees| {
+                    Estimator::Exp {
+                        of: Box::new(Estimator::Trees(trees)),
+                    }
+                })
+            }
+            Self::Boosted => {
+                let boosting = Boosting {
+                    trees: if trial { 39 } else { 130 },
+                    rate: 0.12,
+                    shape: TreeShape {
+                        splits: Splits::Random,
+                        max_depth: 8,
+                        min_leaf: 4,
+                        ..TreeShape::default()
+                    },
+                    loss: Loss::Absolute,
+                    row_share: 0.8,
+                    ..Boosting::default()
+                };
+                bags(&boosting, z, target, (BAGS, seed), watch, Estimator::Trees)
             }
             Self::LocalMedian => Ok(Estimator::Table(local_median(z, target))),
         }
     }
 }
 
+/// Boosts several times, with other random splits, and averages.
+fn bags(
+    boosting: &Boosting,
+    z: ArrayView2<'_, f64>,
+    target: &[f64],
+    (count, seed): (usize, u64),
+    watch: &mut Watch<'_>,
+    answer: impl Fn(Trees) -> Estimator,
+) -> Result<Estimator> {
+    let parts = (0..count).map(|number| {
+        let seed = seed ^ number as u64;
+        let boosting = Boosting {
+            seed,
+            ..boosting.clone()
+        };
+        let part = (number, count);
+        let trees = watch.part("", part, |watch| boosting.fit(z, target, None, watch))?;
+        Ok(BlendPart {
+            weight: 1.0 / count as f64,
+            estimator: answer(trees),
+        })
+    });
+    Ok(Estimator::Blend {
+        parts: parts.collect::<Result<_>>()?,
+    })
+}
+
 /// How many trees are worth their size: those of many rows are large, and few of them steady.
-fn trees_for(rows: usize) -> usize {
-    (50_000 / rows.max(1)).max(24)
+fn trees_for(rows: usize, share: f64, trial: bool) -> usize {
+    if rows < FEW_ROWS {
+        return if trial { 24 } else { 80 };
+    }
+    let trees = (64_000 / share_of(rows, share)).clamp(24, 100);
+    trees.div_ceil(if trial { 2 } else { 1 })
 }
 
 /// Logarithms of watts. A row of next to no power (idle taken off, or a meter that stood still) must not outweigh all others.
@@ -197,6 +297,10 @@ fn logarithms(target: &[f64]) -> Vec<f64> {
     target.iter().map(|t| t.max(floor).ln()).collect()
 }
 
+/// Fewer rows than this are a thin table.
+const FEW_ROWS: usize = 500;
+/// Inputs that a split is chosen among, at least: fewer leave it to chance.
+const INPUTS: f64 = 9.0;
 /// How often boosting is begun anew, with other random splits.
 const BAGS: usize = 3;
 /// The share of the median power below which its logarithm is not followed; and as watts, at least.
@@ -205,8 +309,6 @@ const FLOOR: f64 = 0.1;
 /// reward remembering neighbours, short enough that what was held out is not all of its kind.
 const FOLDS: usize = 4;
 const PIECES: usize = 10;
-/// The share of trees that is enough to choose by.
-const TRIAL: f64 = 0.3;
 /// The steps in which weights are given.
 const ROUNDS: usize = 10;
 
@@ -292,7 +394,7 @@ fn choose(
         for (number, kind) in kinds.iter().enumerate() {
             let part = (fold * kinds.len() + number, FOLDS * kinds.len());
             let estimator = watch.part("", part, |watch| {
-                kind.fit(train_z.view(), &train_target, (TRIAL, seed), watch)
+                kind.fit(train_z.view(), &train_target, (true, seed), watch)
             })?;
             let predicted = predict(&estimator, z.select(Axis(0), &test).view())?;
             for (row, watts) in test.iter().zip(predicted) {
