@@ -96,13 +96,40 @@ def test_whoever_reads_a_table_may_leave():
     assert done.stderr == ""
 
 
-def test_the_cell_magic_prints_what_the_cell_used():
+@pytest.fixture
+def shell():
     testing = pytest.importorskip("IPython.testing.globalipapp")
+    shell = testing.start_ipython() or testing.get_ipython()
+    shell.run_line_magic("reload_ext" if "kepler" in shell.extension_manager.loaded else "load_ext", "kepler")
+    return shell
+
+
+def run_cell(shell, cell):
     from IPython.utils.capture import capture_output
 
-    shell = testing.start_ipython()
-    shell.run_line_magic("load_ext", "kepler")
     with capture_output() as captured:
-        shell.run_cell_magic("measure", "", "x = sum(range(1000))")
+        result = shell.run_cell(cell)
+    return result, captured.stdout + captured.stderr
+
+
+def test_the_cell_magic_prints_what_the_cell_used(shell):
+    result, shown = run_cell(shell, "%%measure\nx = sum(range(1000))")
+    assert result.success
     assert shell.user_ns["x"] == 499500
-    assert "Measurement(" in captured.stdout
+    assert "Measurement(" in shown
+
+
+def test_a_failing_cell_is_told_with_its_figures_and_fails_once(shell):
+    for cell in ("%%measure\n1 / 0", "%measure 1 / 0", "%%measure thread\n1 / 0"):
+        result, shown = run_cell(shell, cell)
+        assert isinstance(result.error_in_exec, ZeroDivisionError)
+        assert shown.count("ZeroDivisionError: ") == 1
+        assert "Measurement(" in shown
+
+
+def test_a_cell_magic_knows_its_words(shell):
+    assert run_cell(shell, "%%measure thread\n1")[0].success
+    result, shown = run_cell(shell, "%%measure galaxy\nnever = 1")
+    assert not result.success
+    assert "galaxy" in shown
+    assert "never" not in shell.user_ns
