@@ -113,7 +113,7 @@ def measured(
 def measured(
     function: Callable[..., Any] | None = None, *, scope: str = "process", meter: EnergyMeter | None = None
 ) -> Any:
-    """Measure every call of a function, async function or method.
+    """Measure every call of a function, async function or method, also of a class or static.
 
     The figures of the call that ended last are in the attribute ``last`` of the function.
 
@@ -123,6 +123,11 @@ def measured(
         The function to measure.
     scope, meter
         As for :func:`measure`.
+
+    Raises
+    ------
+    TypeError
+        For what is no function, and for generators: what they do is done between the steps of whoever asks them.
 
     Examples
     --------
@@ -137,11 +142,16 @@ def measured(
     """
     if function is None:
         return functools.partial(measured, scope=scope, meter=meter)
-    from inspect import iscoroutinefunction
-
+    method: Any = function
+    if type(method) in (classmethod, staticmethod):
+        return type(method)(measured(scope=scope, meter=meter)(method.__func__))
     call: Callable[..., Any] = function
+    if not callable(call):
+        raise TypeError(f"measured: expected a function, not {type(call).__name__}")
+    if _is(call, "isgeneratorfunction") or _is(call, "isasyncgenfunction"):
+        raise TypeError("measured: a generator works between the steps of its loop; measure a block around the loop")
 
-    if iscoroutinefunction(call):
+    if _is(call, "iscoroutinefunction"):
 
         @functools.wraps(call)
         async def measured_coroutine(*args: Any, **kwargs: Any) -> Any:
@@ -167,3 +177,11 @@ def measured(
         wrapper = cast("Measured[..., Any]", measured_function)
     wrapper.last = None
     return wrapper
+
+
+def _is(function: Callable[..., Any], kind: str) -> bool:
+    """Ask ``inspect`` about a function, or about the ``__call__`` of an object that is called like one."""
+    import inspect
+
+    ask: Callable[[object], bool] = getattr(inspect, kind)
+    return ask(function) or (not inspect.isclass(function) and ask(type(function).__call__))
