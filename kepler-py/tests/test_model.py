@@ -195,3 +195,26 @@ def test_words_outside_of_the_vocabulary_are_refused(registry):
 def test_a_folder_that_is_not_there_is_not_found(tmp_path):
     with pytest.raises(kepler.NotFound, match="nowhere"):
         kepler.ModelRegistry(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({"bpf_cpu_time_ms": [1.0, 2.0], "cpu_cycles": [1.0, 2.0, 3.0]}, "cpu_cycles 3"),
+        ({"bpf_cpu_time_ms": [1.0], "cpu_cycles": [1j]}, "cpu_cycles: .*complex"),
+        ({"bpf_cpu_time_ms": [1.0], "cpu_cycles": ["much"]}, "cpu_cycles: "),
+        ({"bpf_cpu_time_ms": [1.0], "cpu_cycles": np.ma.masked_array([1.0], [True])}, "cpu_cycles: .*masked"),
+        (np.ma.masked_array(ROWS, ROWS > 1000), "masked"),
+        (ROWS * 1j, "complex"),
+        ([[1.0, 2.0], [1.0]], "data: "),
+        (pd.DataFrame({"bpf_cpu_time_ms": [1.0], "cpu_cycles": pd.array([None], dtype="Int64")}), "data: "),
+    ],
+)
+def test_what_would_be_bent_is_refused(model, data, named):
+    with pytest.raises(kepler.InvalidInput, match=named):
+        model.predict(data)
+
+
+def test_columns_are_named_by_text(model):
+    with pytest.raises(TypeError, match="columns"):
+        model.predict({0: [1.0], 1: [2.0]})

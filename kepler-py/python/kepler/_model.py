@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from kepler._kepler import RawModel
+from kepler.errors import InvalidInput
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -172,10 +174,42 @@ def _rows(data: Any, features: list[str]) -> tuple[Any, list[str] | None, bool]:
     import numpy as np
 
     if isinstance(data, Mapping):
-        named: dict[str, Any] = dict(cast("Mapping[str, Any]", data))
-        columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(column, dtype=float)) for column in named.values()))
-        return np.column_stack(columns) if columns else np.empty((0, 0)), list(named), True
+        named = {name: np.atleast_1d(numbers(column, name)) for name, column in cast("Mapping[Any, Any]", data).items()}
+        try:
+            columns = np.broadcast_arrays(*named.values())
+        except ValueError:
+            raise InvalidInput(f"data: columns of unlike lengths: {lengths(named)}") from None
+        return np.column_stack(columns) if columns else np.empty((0, 0)), column_names(named), True
     if hasattr(data, "columns") and hasattr(data, "to_numpy"):
         names = [name for name in features if name in data.columns]
-        return np.asarray(data[names].to_numpy(), dtype=float), names, False
-    return np.atleast_2d(np.asarray(data, dtype=float)), None, True
+        return numbers(data[names].to_numpy(), "data"), names, False
+    return np.atleast_2d(numbers(data, "data")), None, True
+
+
+def numbers(values: Any, name: object) -> NDArray[np.float64]:
+    """Return real numbers as an array; what would lose a part of what it says is refused."""
+    import numpy as np
+
+    if np.ma.is_masked(values):
+        raise InvalidInput(f"{name}: values are masked; fill them, or leave their rows out")
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind != "c":
+            return array.astype(float, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name}: expected numbers: {error}") from None
+    raise InvalidInput(f"{name}: expected real numbers, found complex ones")
+
+
+def column_names(names: Iterable[object]) -> list[str]:
+    """Return names of columns, which are text."""
+    found = list(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise TypeError(f"data: columns are named by str, not by {type(name).__name__} ({name!r})")
+    return cast("list[str]", found)
+
+
+def lengths(columns: Mapping[Any, Any]) -> str:
+    """Tell how long columns are."""
+    return ", ".join(f"{name} {len(column)}" for name, column in columns.items())
