@@ -14,15 +14,25 @@ True
 from typing import TYPE_CHECKING, Any
 
 from kepler._kepler import (
+    Container,
     Diagnosis,
+    DomainEnergy,
+    Ended,
     EnergyMeter,
     MachineSpec,
+    MeasuredZone,
     Measurement,
     ModelEntry,
     Monitor,
+    Node,
+    Note,
+    Pod,
+    Process,
     Provenance,
     Snapshot,
     Sources,
+    VirtualMachine,
+    Zone,
     doctor,
     version,
 )
@@ -47,7 +57,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cancelled",
+    "Container",
     "Diagnosis",
+    "DomainEnergy",
+    "Ended",
     "EnergyMeter",
     "Forked",
     "Interval",
@@ -57,20 +70,27 @@ __all__ = [
     "MachineSpec",
     "Malformed",
     "Measured",
+    "MeasuredZone",
     "Measurement",
     "ModelEntry",
     "ModelRegistry",
     "Monitor",
+    "Node",
     "NotFound",
+    "Note",
     "PermissionDenied",
+    "Pod",
     "PowerModel",
     "Predictions",
+    "Process",
     "Provenance",
     "Selection",
     "Snapshot",
     "Sources",
     "TooLarge",
     "Unsupported",
+    "VirtualMachine",
+    "Zone",
     "doctor",
     "measure",
     "measure_command",
@@ -99,6 +119,10 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_LATER[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def load_ipython_extension(ipython: Any) -> None:
