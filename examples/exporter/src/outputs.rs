@@ -96,7 +96,10 @@ impl OutputArgs {
         }
         if let Some(path) = &self.textfile {
             let file = Textfile::at(path)?;
-            add("textfile", subject.deliver(move |text, _| file.write(text)));
+            add(
+                "textfile",
+                subject.deliver("textfile", move |text, _| file.write(text)),
+            );
         }
         let headers = self.headers()?;
         if let Some(url) = &self.remote_write {
@@ -105,7 +108,7 @@ impl OutputArgs {
             let target = RemoteWrite::new(Push::to(url, &headers)?, labels.into());
             add(
                 "remote write",
-                subject.deliver(move |text, time| target.write(text, time)),
+                subject.deliver("remote write", move |text, time| target.write(text, time)),
             );
         }
         if let Some(url) = &self.otlp {
@@ -117,7 +120,7 @@ impl OutputArgs {
             );
             add(
                 "otlp",
-                subject.deliver(move |text, time| target.push(text, time)),
+                subject.deliver("otlp", move |text, time| target.push(text, time)),
             );
         }
         Ok(Outputs(outputs))
@@ -145,9 +148,10 @@ impl Subject<'_> {
     /// Makes the page of a sample, has it delivered, and tells the monitor that it was shown where it arrived.
     fn deliver(
         &self,
+        name: &str,
         deliver: impl Fn(&str, SystemTime) -> Result<(), String> + Send + 'static,
     ) -> Deliver {
-        let (mut pages, mark) = ((self.pages)(), self.mark.clone());
+        let (mut pages, mark) = ((self.pages)(), self.mark.of(name));
         Box::new(move |snapshot| {
             let page = pages.page(snapshot, Format::Text).into_text();
             deliver(&page, snapshot.time)?;

@@ -13,7 +13,7 @@ use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use kepler_core::metrics::{Format, Page};
 use kepler_core::monitor::ExportMark;
-use kepler_service::Probe;
+use kepler_service::{Peer, Probe};
 
 use crate::gzip::Gzip;
 use crate::landing;
@@ -74,10 +74,15 @@ impl Site {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let page = pages.page(&self.view.snapshot(), format);
         drop(pages);
+        // Each Prometheus keeps its connection.
+        let mark = match request.extensions().get::<Peer>() {
+            Some(peer) => self.view.mark.of(peer.connection),
+            None => self.view.mark.clone(),
+        };
         let body = Scrape {
             page,
             gzip: gzip.then(Gzip::new),
-            mark: self.view.mark.clone(),
+            mark,
             done: false,
         };
         let mut reply = answer(

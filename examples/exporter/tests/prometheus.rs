@@ -1,4 +1,4 @@
-//! What a real Prometheus makes of short lives: processes that were born and had died between two scrapes.
+//! What a pair of real Prometheus servers makes of short lives: processes that were born and had died between two scrapes.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,20 +16,27 @@ use support::{Folder, Running, command, eventually, text};
 const LIVES: u32 = 150;
 
 #[test]
-fn the_growth_of_all_series_is_what_short_lived_processes_used() {
+fn to_both_of_a_pair_the_growth_of_all_series_is_what_short_lived_processes_used() {
     let exporter = Running::of(command().args(["--fake", "--monitor.interval=1s"]));
     if !exporter.said().contains("usage by ebpf") {
         support::skip("without eBPF nothing knows of processes that live shorter than a sample");
         return;
     }
     let folder = Folder::new("lives");
-    let config = Prometheus::scraping(&exporter.address);
-    let Some(prometheus) = Prometheus::start(folder.path(), &config, &[]) else {
-        return;
-    };
-    let query = |expression: &str| prometheus.query(expression);
-    let known = eventually(|| query("count(kepler_node_cpu_joules_total)") > 0.0);
-    assert!(known, "Prometheus does not answer");
+    let mut pair = Vec::new();
+    for name in ["one", "other"] {
+        let own = folder.path().join(name);
+        std::fs::create_dir(&own).unwrap();
+        // Their labels tell them apart, and when each of them scrapes.
+        let config = Prometheus::scraping(&exporter.address);
+        let config = format!("global: {{external_labels: {{replica: {name}}}}}\n{config}");
+        let Some(prometheus) = Prometheus::start(&own, &config, &[]) else {
+            return;
+        };
+        let up = || prometheus.query("count(kepler_node_cpu_joules_total)") > 0.0;
+        assert!(eventually(up), "Prometheus does not answer");
+        pair.push(prometheus);
+    }
 
     // A name of its own, so that no other process counts.
     let shell = folder.path().join("briefly");
@@ -51,23 +58,26 @@ fn the_growth_of_all_series_is_what_short_lived_processes_used() {
     // Final records come some time after the end, and then wait for a sample and a scrape.
     std::thread::sleep(Duration::from_secs(5));
     let series = r#"kepler_process_cpu_seconds_total{comm="briefly"}"#;
-    let seen = query(&format!("sum(increase({series}[1m]))"));
-    // `increase` extrapolates to the edges of its window, so what it may say at most is asked in another way.
-    let grown = query(&format!(
-        "sum(max_over_time({series}[1m]) - min_over_time({series}[1m]))"
-    ));
-    let count = query(&format!("count({series})"));
-    // What one had used when a sample found it alive, as happens on a machine that is busy with other things, has no growth.
-    let first = query(&format!(
-        "sum(min_over_time({}[1m]))",
-        series.replace('}', ",pid!=\"\"}")
-    ));
-    let figures = format!(
-        "increase {seen}, growth {grown}, {first} at first sight of {used} s in {count} series"
-    );
-    assert!(seen + first >= 0.95 * used, "{figures}");
-    assert!(grown <= 1.02 * used, "{figures}");
-    assert!(count < f64::from(LIVES) / 2.0, "{figures}");
+    for prometheus in pair {
+        let query = |expression: &str| prometheus.query(expression);
+        let seen = query(&format!("sum(increase({series}[1m]))"));
+        // `increase` extrapolates to the edges of its window, so what it may say at most is asked in another way.
+        let grown = query(&format!(
+            "sum(max_over_time({series}[1m]) - min_over_time({series}[1m]))"
+        ));
+        let count = query(&format!("count({series})"));
+        // What one had used when a sample found it alive, as happens on a machine that is busy with other things, has no growth.
+        let first = query(&format!(
+            "sum(min_over_time({}[1m]))",
+            series.replace('}', ",pid!=\"\"}")
+        ));
+        let figures = format!(
+            "increase {seen}, growth {grown}, {first} at first sight of {used} s in {count} series"
+        );
+        assert!(seen + first >= 0.95 * used, "{figures}");
+        assert!(grown <= 1.02 * used, "{figures}");
+        assert!(count < f64::from(LIVES) / 2.0, "{figures}");
+    }
 }
 
 /// User and system time of the children that were waited for: fields 16 and 17 of `/proc/self/stat`, in hundredths.

@@ -29,6 +29,8 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// A number that no other connection of the server has.
+    pub connection: u64,
 }
 
 /// What all connections of a server share.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::Request;
@@ -102,6 +103,7 @@ impl Server {
             gate: Arc::new(self.gate),
             service,
             signals: Signals { stopped, pressed },
+            connections: Arc::default(),
         };
         for (bound, tls) in self.listeners {
             let listener = Listener::open(bound)?;
@@ -125,6 +127,8 @@ struct Door<S> {
     places: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     press: Arc<watch::Sender<()>>,
+    /// So many came in.
+    connections: Arc<AtomicU64>,
     gate: Arc<Gate>,
     service: S,
     signals: Signals,
@@ -190,7 +194,8 @@ where
             accepted = listener.accept() => match accepted {
                 Ok((socket, address)) => {
                     failing = false;
-                    door.come_in(socket, Peer { address, tls });
+                    let connection = door.connections.fetch_add(1, Ordering::Relaxed);
+                    door.come_in(socket, Peer { address, tls, connection });
                 }
                 Err(error) => {
                     // Out of descriptors, say: nothing to do but to wait.

@@ -17,6 +17,7 @@ use crate::workload::{
     Container, Pod, PodTable, VirtualMachine, Workload, classify, named_by_libvirt,
 };
 
+use super::export::Exported;
 use super::rank::size;
 use super::snapshot::{
     ContainerSnapshot, EndedSnapshot, Moves, OTHER, PodSnapshot, ProcessSnapshot, State,
@@ -36,6 +37,9 @@ pub(super) struct Keep {
 /// Names of ended processes that are told apart; later ones go to one entry a container. Bounds what a hostile process can
 /// fill by renaming itself.
 const ENDED_NAMES: usize = 2000;
+
+/// Ended processes of which a reader has yet to see the last may be so many times as many as are kept.
+const WAITING: usize = 4;
 
 /// One interval's prices: what a share of the machine costs in each domain.
 pub(super) struct Prices {
@@ -160,6 +164,8 @@ struct ProcessAccount {
     unshown: Account,
     /// The first sample that saw it.
     first: u64,
+    /// The newest exported sample when somebody had looked at it first, and not all; 0 for none.
+    looked: u64,
     /// When it was last told of.
     seen: Duration,
     ended: Option<Duration>,
@@ -200,8 +206,10 @@ pub(super) struct Accounts {
     pods: Groups<Arc<Pod>>,
     vms: Groups<Arc<VirtualMachine>>,
     ended: HashMap<(Option<Arc<str>>, Arc<str>), EndedAccount>,
-    /// Of the sample under way, with the newest sample that an exporter rendered; 0 when nothing exports.
+    /// Of the sample under way, with the newest sample that anybody was shown; 0 when nothing exports.
     moves: Moves,
+    /// The newest sample that all who read were shown.
+    shown_to_all: u64,
     sequence: u64,
 }
 
@@ -218,13 +226,15 @@ impl Accounts {
             vms: HashMap::new(),
             ended: HashMap::new(),
             moves: Moves::default(),
+            shown_to_all: 0,
             sequence: 0,
         }
     }
 
-    /// Starts the books of one sample. `exported` is the newest sample that was shown to a scraper; 0 when none was.
-    pub(super) fn begin(&mut self, sequence: u64, exported: u64) {
-        self.moves.exported = exported.min(self.sequence);
+    /// Starts the books of one sample.
+    pub(super) fn begin(&mut self, sequence: u64, exported: Exported) {
+        self.moves.exported = exported.newest.min(self.sequence);
+        self.shown_to_all = exported.to_all.min(self.sequence);
         self.moves.shown.clear();
         self.moves.processes.clear();
         self.sequence = sequence;
@@ -292,6 +302,7 @@ impl Accounts {
                 account: Account::new(domains),
                 unshown: Account::new(domains),
                 first: sequence,
+                looked: 0,
                 seen: now,
                 ended: None,
             }),
@@ -299,9 +310,15 @@ impl Accounts {
         let living = !usage.ended;
         mine.seen = now;
         mine.ended = usage.ended.then_some(now);
-        if self.moves.exported > 0 && mine.unshown.sequence <= self.moves.exported {
-            mine.unshown = Account::new(domains);
-            self.moves.shown.push(usage.process.key);
+        let newest = self.moves.exported;
+        if (1..=newest).contains(&mine.unshown.sequence) {
+            // What some readers have looked at once only has grown for none.
+            if mine.first > self.shown_to_all && (mine.looked == 0 || mine.looked == newest) {
+                mine.looked = newest;
+            } else {
+                mine.unshown = Account::new(domains);
+                self.moves.shown.push(usage.process.key);
+            }
         }
         mine.account
             .charge(sequence, &usage.delta, share, prices, living);
@@ -388,7 +405,7 @@ impl Accounts {
 
     /// What waits in entries that a rendered snapshot has shown at 0 becomes visible.
     fn show_waiting(&mut self) {
-        let (exported, domains) = (self.moves.exported, self.domains);
+        let (exported, domains) = (self.shown_to_all, self.domains);
         for entry in self.ended.values_mut() {
             if entry.waiting_count > 0 && (exported == 0 || entry.first <= exported) {
                 let waiting = std::mem::replace(&mut entry.waiting, Account::new(domains));
@@ -400,23 +417,33 @@ impl Accounts {
 
     fn fold_ended(&mut self, prices: &Prices, now: Duration) {
         let retention = self.keep.retention;
-        let exported = self.moves.exported;
+        let exported = self.shown_to_all;
         let mut fold: Vec<ProcessKey> = Vec::new();
+        // Those that may go, and those of which a reader has yet to see the last.
         let mut kept: Vec<(f64, ProcessKey)> = Vec::new();
+        let mut waiting = kept.clone();
         for (key, mine) in &self.processes {
             let Some(ended) = mine.ended else { continue };
             let never_shown = exported > 0 && mine.first > exported;
+            let waits = exported > 0 && mine.unshown.sequence > exported;
             let small = self.keep.least > Joules::ZERO && mine.account.first() < self.keep.least;
-            if never_shown || small || now.saturating_sub(ended) > retention {
+            if never_shown || (small && !waits) || now.saturating_sub(ended) > retention {
                 fold.push(*key);
             } else {
-                kept.push((size(&mine.account.counters, &mine.account.energy), *key));
+                let size = size(&mine.account.counters, &mine.account.energy);
+                let list = if waits { &mut waiting } else { &mut kept };
+                list.push((size, *key));
             }
         }
-        if kept.len() > self.keep.ended_processes {
-            kept.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            fold.extend(kept.drain(self.keep.ended_processes..).map(|(_, key)| key));
-        }
+        let limit = self.keep.ended_processes;
+        let mut bound = |list: &mut Vec<(f64, ProcessKey)>, most: usize| {
+            if list.len() > most {
+                list.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                fold.extend(list.drain(most..).map(|(_, key)| key));
+            }
+        };
+        bound(&mut waiting, limit.saturating_mul(WAITING));
+        bound(&mut kept, limit.saturating_sub(waiting.len()));
         for key in fold {
             if let Some(mine) = self.processes.remove(&key) {
                 self.fold(&mine, now);
@@ -431,7 +458,7 @@ impl Accounts {
         let expired = mine
             .ended
             .is_some_and(|e| now.saturating_sub(e) > self.keep.retention);
-        let shown_all = self.moves.exported > 0 && mine.unshown.sequence <= self.moves.exported;
+        let shown_all = mine.unshown.sequence <= self.shown_to_all;
         if shown_all || (expired && mine.unshown.counters == Counters::default()) {
             return;
         }
@@ -461,7 +488,7 @@ impl Accounts {
                 touched: now,
             });
         entry.touched = now;
-        if self.moves.exported == 0 || entry.first <= self.moves.exported {
+        if self.shown_to_all == 0 || entry.first <= self.shown_to_all {
             entry.shown.absorb(&mine.unshown);
             entry.count += 1;
         } else {

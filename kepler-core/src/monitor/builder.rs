@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::attribution::{IdleShare, IdleSplit, Residual, Shares};
@@ -268,7 +267,7 @@ impl MonitorBuilder {
             names: PodNames::default(),
             models,
             model_fetches: None,
-            exported: Arc::new(AtomicU64::new(0)),
+            exported: super::ExportMark::default(),
             process: std::process::id(),
         })
     }

@@ -5,6 +5,7 @@ mod book;
 mod builder;
 mod child;
 mod doctor;
+mod export;
 mod fold;
 mod measure;
 mod models;
@@ -16,7 +17,6 @@ mod zones;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::attribution::{IdleShare, IdleSplit, Residual, Shares};
@@ -35,6 +35,7 @@ use zones::{DomainDelta, Judge, Zones};
 
 pub use builder::{GpuChoice, MonitorBuilder, UsageChoice};
 pub use doctor::{Diagnosis, doctor, doctor_with};
+pub use export::ExportMark;
 pub use fold::Fold;
 pub use measure::{EnergyMeter, MeasuredDomain, Measurement, Scope, Window};
 pub use models::{ModelFetches, Models};
@@ -86,7 +87,7 @@ pub struct Monitor {
     names: PodNames,
     models: Option<Models>,
     model_fetches: Option<ModelFetches>,
-    exported: Arc<AtomicU64>,
+    exported: ExportMark,
     process: u32,
 }
 
@@ -97,21 +98,6 @@ struct IdlePolicy {
     share: IdleShare,
     /// What a graphics processor draws idle.
     gpu: Option<Watts>,
-}
-
-/// Tells a monitor which of its snapshots were shown to somebody who watches growth, as a Prometheus scrape does.
-///
-/// A series that is first seen at its final value has grown by nothing, so what a process used that was born and died
-/// between two exported snapshots goes to [`Snapshot::ended`], where its growth is seen. Without a mark, ended processes
-/// simply keep an entry of their own for the retention.
-#[derive(Clone, Debug)]
-pub struct ExportMark(Arc<AtomicU64>);
-
-impl ExportMark {
-    /// `snapshot` was shown.
-    pub fn exported(&self, snapshot: &Snapshot) {
-        self.0.fetch_max(snapshot.sequence, Ordering::Relaxed);
-    }
 }
 
 impl Monitor {
@@ -137,7 +123,7 @@ impl Monitor {
 
     /// A handle that tells this monitor which snapshots were shown.
     pub fn export_mark(&self) -> ExportMark {
-        ExportMark(self.exported.clone())
+        self.exported.clone()
     }
 
     /// A handle that tells this monitor who the pods on its node are.
@@ -233,8 +219,7 @@ impl Monitor {
         for (place, (sum, delta)) in self.residuals.iter_mut().zip(deltas).enumerate() {
             sum.add(&self.shares.of(gpu == Some(place), delta.energy.active));
         }
-        self.accounts
-            .begin(self.sequence, self.exported.load(Ordering::Relaxed));
+        self.accounts.begin(self.sequence, self.exported.state(now));
         let living = self.usage.processes.iter().filter(|p| !p.ended).count();
         let prices = Prices::new(deltas.to_vec(), gpu, self.idle.share, living);
         let mut carried = 0.0;

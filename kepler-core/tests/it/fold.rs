@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kepler_core::Watts;
 use kepler_core::energy::{Domain, Scripted as Meter};
-use kepler_core::monitor::{Fold, Monitor, Snapshot, UsageChoice, WorkloadKind};
+use kepler_core::monitor::{Fold, Monitor, MonitorBuilder, Snapshot, UsageChoice, WorkloadKind};
 use kepler_core::usage::{NodeUsage, ProcessUsage, Scripted, Usage};
 use proptest::prelude::*;
 
@@ -118,16 +118,16 @@ impl Seen {
 
 /// A process: when it comes, and what it does in each sample.
 #[derive(Clone, Debug)]
-struct Life {
-    born: usize,
-    name: &'static str,
-    work: Vec<u8>,
+pub(crate) struct Life {
+    pub(crate) born: usize,
+    pub(crate) name: &'static str,
+    pub(crate) work: Vec<u8>,
 }
 
 /// All ends before the last samples, which everybody looks at.
-const TURNS: usize = 44;
+pub(crate) const TURNS: usize = 44;
 
-fn lives() -> impl Strategy<Value = Vec<Life>> {
+pub(crate) fn lives() -> impl Strategy<Value = Vec<Life>> {
     let name = prop::sample::select(vec!["make", "cc", "(other)"]);
     let work = prop::collection::vec(0_u8..9, 1..9);
     let life = (1..TURNS - 12, name, work).prop_map(|(born, name, work)| Life { born, name, work });
@@ -135,7 +135,7 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
 }
 
 /// What ran in a sample.
-fn running(lives: &[Life], turn: usize) -> Vec<ProcessUsage> {
+pub(crate) fn running(lives: &[Life], turn: usize) -> Vec<ProcessUsage> {
     let all = (1..).zip(lives).filter_map(|(pid, life)| {
         let age = turn.checked_sub(life.born)?;
         let work = *life.work.get(age)?;
@@ -147,9 +147,8 @@ fn running(lives: &[Life], turn: usize) -> Vec<ProcessUsage> {
     all.collect()
 }
 
-/// Samples while processes come and go, folded to `limit`. The samples that a scraper looks at; without any, somebody sees
-/// all and nobody marks.
-fn come_and_go(lives: &[Life], limit: usize, looks: Option<&[bool]>) {
+/// A monitor of processes that come and go, with a clock of its own.
+pub(crate) fn monitor(lives: &[Life]) -> MonitorBuilder {
     let (script, mut turn) = (lives.to_vec(), 0);
     let script = Scripted::new(move |_, usage: &mut Usage| {
         turn += 1;
@@ -168,13 +167,16 @@ fn come_and_go(lives: &[Life], limit: usize, looks: Option<&[bool]>) {
     });
     let meter = Meter::constant(&[(Domain::Package, Watts(20.0))]);
     let time = AtomicU64::new(0);
-    let mut monitor = Monitor::builder()
+    Monitor::builder()
         .energy(vec![Box::new(meter)])
         .usage(UsageChoice::Source(Box::new(script)))
-        .ended_limit(2)
         .clock(move || Duration::from_millis(time.fetch_add(100, Ordering::Relaxed)))
-        .build()
-        .unwrap();
+}
+
+/// Samples while processes come and go, folded to `limit`. The samples that a scraper looks at; without any, somebody sees
+/// all and nobody marks.
+fn come_and_go(lives: &[Life], limit: usize, looks: Option<&[bool]>) {
+    let mut monitor = monitor(lives).ended_limit(2).build().unwrap();
     let mark = monitor.export_mark();
     let mut fold = Fold::to(limit);
     let (mut whole, mut folded) = (Seen::default(), Seen::default());

@@ -19,6 +19,7 @@ mod ebpf_hooks;
 mod ebpf_object;
 #[cfg(feature = "ebpf")]
 mod ebpf_short_lives;
+mod ended;
 mod floors;
 mod fold;
 mod given_models;
