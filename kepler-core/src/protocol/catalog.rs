@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::weights::Weights;
 use crate::error::Result;
 use crate::host::MachineSpec;
+use crate::model::embedded::NodeModel;
 use crate::model::{
     EnergySourceName, FeatureGroup, ModelEntry, ModelRegistry, ModelRequest, OutputType,
     PowerModel, SelectionPolicy, SpecRecord, embedded,
@@ -30,6 +31,8 @@ const EMBEDDED_SOURCES: [EnergySourceName; 2] =
 const PACKAGES: usize = 8 << 20;
 /// Bytes of weights that are kept ready.
 const WEIGHTS: usize = 2 << 20;
+/// Bytes of machines that the embedded family's figures are kept ready for.
+const MACHINES: usize = 256 << 10;
 /// Models that are kept ready to predict.
 const MODELS: usize = 32;
 
@@ -37,9 +40,11 @@ const MODELS: usize = 32;
 #[derive(Debug)]
 pub struct Catalog {
     registry: Option<ModelRegistry>,
-    packages: Recent<Arc<[u8]>>,
-    weights: Recent<Weights>,
-    models: Recent<PowerModel>,
+    packages: Recent<usize, Arc<[u8]>>,
+    weights: Recent<usize, Weights>,
+    models: Recent<usize, PowerModel>,
+    /// The embedded family's figures for machines that were asked for.
+    family: Recent<MachineSpec, NodeModel>,
 }
 
 /// A model in a list.
@@ -91,6 +96,7 @@ impl Catalog {
             packages: Recent::new(PACKAGES),
             weights: Recent::new(WEIGHTS),
             models: Recent::new(MODELS),
+            family: Recent::new(MACHINES),
         }
     }
 
@@ -148,11 +154,11 @@ impl Catalog {
         let choice = self.chosen(query)?;
         let answer = match &choice.model {
             Chosen::Stored(entry) if query.request().weights => {
-                let kept = self.weights.kept(entry.place());
+                let kept = self.weights.kept(&entry.place());
                 kept.map(|weights| self.weights_answer(query, &choice, &weights))
             }
             Chosen::Stored(entry) => {
-                let kept = self.packages.kept(entry.place());
+                let kept = self.packages.kept(&entry.place());
                 kept.map(|package| zip_answer(&choice, package))
             }
             Chosen::Embedded(_) if query.request().weights => return self.answer(query).map(Some),
@@ -245,7 +251,7 @@ impl Catalog {
             }
             None => MachineSpec::default(),
         };
-        let model = embedded::for_machine(&machine);
+        let model = self.family(&machine);
         let line = model.line(request.source, request.output_type)?;
         let main = request.source.main_component();
         if !request.filter.admits_model(&line, main) {
@@ -258,6 +264,19 @@ impl Catalog {
             model: Chosen::Embedded(Box::new(model)),
             mae,
         }))
+    }
+
+    /// The embedded family's figures for a machine: a few milliseconds of work, unless it was asked for lately.
+    pub(super) fn family(&self, machine: &MachineSpec) -> NodeModel {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let cost = size_of::<(MachineSpec, NodeModel)>()
+            + 2 * (text(&machine.vendor) + text(&machine.processor))
+            + 512;
+        let make = || Ok::<_, std::convert::Infallible>(embedded::for_machine(machine));
+        match self.family.get(machine.clone(), make, |_| cost) {
+            Ok(model) => model,
+            Err(never) => match never {},
+        }
     }
 
     fn weights(&self, choice: &Choice<'_>) -> Result<Weights> {
@@ -337,7 +356,7 @@ impl Catalog {
             if self.listing_at(id).is_none() {
                 return Ok(None);
             }
-            let usual = embedded::for_machine(&MachineSpec::default());
+            let usual = self.family(&MachineSpec::default());
             return usual.power_model(id.source, id.output_type).map(Some);
         };
         let found = entry_at(registry, id);

@@ -13,7 +13,6 @@ use super::refusal::Refusal;
 use crate::host::MachineSpec;
 use crate::model::{
     Component, EnergySourceName, Filter, ModelRequest, OutputType, SelectionPolicy, SpecRecord,
-    embedded,
 };
 
 /// What the exporter asks.
@@ -147,7 +146,7 @@ impl Catalog {
         })?;
         if let Chosen::Embedded(model) = &mut choice.model {
             // A request cannot say that a machine is a guest; here it is known.
-            **model = embedded::for_machine(machine);
+            **model = self.family(machine);
         }
         let model = self.model(&choice).map_err(|e| Refusal::broken(&e))?;
         let powers = model.bind_among(&names)?.predict(rows.view())?.watts;

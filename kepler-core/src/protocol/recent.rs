@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 /// Values that were used lately: the longest unused are dropped when all together cost more than a limit.
 #[derive(Debug)]
-pub(super) struct Recent<V> {
+pub(super) struct Recent<K, V> {
     /// Key, value and cost, the last used at the end.
-    items: Mutex<VecDeque<(usize, V, usize)>>,
+    items: Mutex<VecDeque<(K, V, usize)>>,
     limit: usize,
 }
 
-impl<V: Clone> Recent<V> {
+impl<K: PartialEq, V: Clone> Recent<K, V> {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             items: Mutex::default(),
@@ -22,11 +22,11 @@ impl<V: Clone> Recent<V> {
     /// The value of a key, made when it is not there. What costs more than the limit is not kept.
     pub(super) fn get<E>(
         &self,
-        key: usize,
+        key: K,
         make: impl FnOnce() -> Result<V, E>,
         cost: impl FnOnce(&V) -> usize,
     ) -> Result<V, E> {
-        if let Some(value) = self.kept(key) {
+        if let Some(value) = self.kept(&key) {
             return Ok(value);
         }
         // Made without the lock: two may make the same at the same time.
@@ -44,9 +44,9 @@ impl<V: Clone> Recent<V> {
     }
 
     /// The value of a key, where it is there.
-    pub(super) fn kept(&self, key: usize) -> Option<V> {
+    pub(super) fn kept(&self, key: &K) -> Option<V> {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = items.iter().position(|(of, ..)| *of == key)?;
+        let place = items.iter().position(|(of, ..)| of == key)?;
         let item = items.remove(place)?;
         let value = item.1.clone();
         items.push_back(item);
