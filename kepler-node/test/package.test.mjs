@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -13,6 +13,8 @@ test('the tarball installs and works in a clean folder, with the network off and
   const run = (command, options) => execFileSync(command[0], command.slice(1), { encoding: 'utf8', ...options })
   const packed = run(['npm', 'pack', '--silent', '--ignore-scripts', '--pack-destination', folder], { cwd }).trim()
   writeFileSync(join(folder, 'package.json'), '{}')
+  const licence = run(['tar', '-xzOf', packed, 'package/LICENSE'], { cwd: folder })
+  assert.equal(licence, readFileSync(new URL('../../LICENSE', import.meta.url), 'utf8'))
   const unshare = ['unshare', '--net', '--map-root-user']
   const offline = spawnSync(unshare[0], [...unshare.slice(1), 'true']).status === 0 ? unshare : []
   run([...offline, 'npm', 'install', '--silent', '--offline', '--no-audit', `./${packed}`], { cwd: folder })
