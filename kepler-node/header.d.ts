@@ -1,3 +1,9 @@
+/** A number a row. What is no number is refused, by its name and row. */
+export type Numbers = readonly number[] | Float64Array | Float32Array
+
+/** One array a feature by its name, or the rows one after another in the order of the model's features. */
+export type Rows = Record<string, Numbers> | Float64Array | Float32Array
+
 /** What a block used, and what it returned. */
 export interface MeasuredBlock<T> extends Measurement {
   value: T
@@ -8,10 +14,13 @@ export interface MeasureOptions extends ScopeOptions {
   meter?: EnergyMeter
 }
 
-/** Measures a block of code that may wait. What it throws is thrown. */
+/**
+ * Measures a block of code that may wait. What it throws is thrown as it stands, without figures; where those are wanted too,
+ * `end()` of a block that `EnergyMeter.begin` began tells them, such as in `finally`.
+ */
 export declare function measure<T>(block: () => T | PromiseLike<T>, options?: MeasureOptions): Promise<MeasuredBlock<T>>
 
-/** Measures a block of code that does not wait. */
+/** Measures a block of code that does not wait. One that returns a promise is refused. */
 export declare function measureSync<T>(block: () => T, options?: MeasureOptions): MeasuredBlock<T>
 
 /** Runs a command to its end and tells what it and its children used. */
@@ -19,7 +28,7 @@ export declare function measureCommand(command: string[], options?: { meter?: En
 
 /** How often a stream samples, and what ends it. */
 export interface StreamOptions {
-  /** Milliseconds between samples; 1000 by default. */
+  /** Milliseconds between samples, from 1 to 2147483647; 1000 by default. */
   intervalMs?: number
   /** Ends the stream. */
   signal?: AbortSignal
@@ -32,7 +41,10 @@ export interface Monitor {
 
 /** How a model is trained and judged, who is told, and what stops it. */
 export interface TrainOptions extends TrainingOptions {
-  /** Called with the share that is done, from 0 to 1, and what is being done. */
+  /**
+   * Called with the share that is done, from 0 to 1, and what is being done; for the last time before the promise settles. What
+   * it throws stops the training, which then rejects with that.
+   */
   onProgress?: (done: number, stage: string) => void
   /** Stops the training, which then rejects with the code `Cancelled`. */
   signal?: AbortSignal
@@ -136,6 +148,8 @@ export interface Snapshot {
   readonly vms: VirtualMachine[]
   /** Ended processes without an entry of their own. */
   readonly ended: Ended[]
+  /** All of it, as plain objects and records. */
+  toJSON(): Record<string, unknown>
 }
 
 /** One model of a registry, as its metadata describes it. */
@@ -159,6 +173,11 @@ export interface ModelEntry {
   /** The published mean absolute error in watts: that of its worst component. */
   readonly maeWatts?: number
   /** A copy as a plain object. */
+  toJSON(): Record<string, unknown>
+}
+
+export interface PowerModel {
+  /** The model in the own format, as an object: what `JSON.stringify` gives can be read by `fromJson`. */
   toJSON(): Record<string, unknown>
 }
 

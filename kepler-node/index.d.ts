@@ -1,3 +1,9 @@
+/** A number a row. What is no number is refused, by its name and row. */
+export type Numbers = readonly number[] | Float64Array | Float32Array
+
+/** One array a feature by its name, or the rows one after another in the order of the model's features. */
+export type Rows = Record<string, Numbers> | Float64Array | Float32Array
+
 /** What a block used, and what it returned. */
 export interface MeasuredBlock<T> extends Measurement {
   value: T
@@ -8,10 +14,13 @@ export interface MeasureOptions extends ScopeOptions {
   meter?: EnergyMeter
 }
 
-/** Measures a block of code that may wait. What it throws is thrown. */
+/**
+ * Measures a block of code that may wait. What it throws is thrown as it stands, without figures; where those are wanted too,
+ * `end()` of a block that `EnergyMeter.begin` began tells them, such as in `finally`.
+ */
 export declare function measure<T>(block: () => T | PromiseLike<T>, options?: MeasureOptions): Promise<MeasuredBlock<T>>
 
-/** Measures a block of code that does not wait. */
+/** Measures a block of code that does not wait. One that returns a promise is refused. */
 export declare function measureSync<T>(block: () => T, options?: MeasureOptions): MeasuredBlock<T>
 
 /** Runs a command to its end and tells what it and its children used. */
@@ -19,7 +28,7 @@ export declare function measureCommand(command: string[], options?: { meter?: En
 
 /** How often a stream samples, and what ends it. */
 export interface StreamOptions {
-  /** Milliseconds between samples; 1000 by default. */
+  /** Milliseconds between samples, from 1 to 2147483647; 1000 by default. */
   intervalMs?: number
   /** Ends the stream. */
   signal?: AbortSignal
@@ -32,7 +41,10 @@ export interface Monitor {
 
 /** How a model is trained and judged, who is told, and what stops it. */
 export interface TrainOptions extends TrainingOptions {
-  /** Called with the share that is done, from 0 to 1, and what is being done. */
+  /**
+   * Called with the share that is done, from 0 to 1, and what is being done; for the last time before the promise settles. What
+   * it throws stops the training, which then rejects with that.
+   */
   onProgress?: (done: number, stage: string) => void
   /** Stops the training, which then rejects with the code `Cancelled`. */
   signal?: AbortSignal
@@ -136,6 +148,8 @@ export interface Snapshot {
   readonly vms: VirtualMachine[]
   /** Ended processes without an entry of their own. */
   readonly ended: Ended[]
+  /** All of it, as plain objects and records. */
+  toJSON(): Record<string, unknown>
 }
 
 /** One model of a registry, as its metadata describes it. */
@@ -159,6 +173,11 @@ export interface ModelEntry {
   /** The published mean absolute error in watts: that of its worst component. */
   readonly maeWatts?: number
   /** A copy as a plain object. */
+  toJSON(): Record<string, unknown>
+}
+
+export interface PowerModel {
+  /** The model in the own format, as an object: what `JSON.stringify` gives can be read by `fromJson`. */
   toJSON(): Record<string, unknown>
 }
 
@@ -201,8 +220,8 @@ export declare class ModelRegistry {
   get length(): number
   /** Reads the model at an entry's path. */
   model(path: string): Promise<PowerModel>
-  /** Chooses the best model for what is at hand; null when none fits. */
-  select(options: SelectOptions): Promise<Selection | null>
+  /** Chooses the best model for what is at hand; undefined when none fits. */
+  select(options: SelectOptions): Promise<Selection | undefined>
 }
 
 /**
@@ -253,14 +272,14 @@ export declare class PowerModel {
   get components(): Array<string>
   /** `AbsPower` for the power of a whole node, `DynPower` for power above idle. */
   get outputType(): 'AbsPower' | 'DynPower'
-  /** The meter whose power the model was trained on. */
-  get energySource(): string | null
+  /** The meter whose power the model was trained on; absent where it is unknown. */
+  get energySource(): string | undefined
   /** Predicts watts from rows one after another in the order of `features`, or from one array a feature by name. */
-  predict(rows: Float64Array | Record<string, Float64Array | number[]>): Promise<Predictions>
+  predict(rows: Rows): Promise<Predictions>
   /** As `predict`, while the event loop waits. */
-  predictSync(rows: Float64Array | Record<string, Float64Array | number[]>): Predictions
+  predictSync(rows: Rows): Predictions
   /** Predicts watts with the range that holds the true ones with a stated chance, by component. */
-  predictWithInterval(rows: Float64Array | Record<string, Float64Array | number[]>): Promise<Record<string, Interval>>
+  predictWithInterval(rows: Rows): Promise<Record<string, Interval>>
   /** The model card. */
   toString(): string
 }
@@ -272,7 +291,7 @@ export declare class Snapshot {
   /** When it was taken, in seconds since 1970. */
   get time(): number
   /** Seconds since the sample before; absent on the first. */
-  get interval(): number | null
+  get interval(): number | undefined
   /** The machine. */
   get node(): Node
   /** What could not be had in the last interval, a line each; empty when all was. */
@@ -598,13 +617,13 @@ export interface TrainingOptions {
 /** Measured rows: one array a feature, and one of watts a component. */
 export interface TrainingRows {
   /** Values by feature; counted things per second. */
-  features: Record<string, Float64Array | number[]>
+  features: Record<string, Numbers>
   /** Measured watts by component: package, core, uncore, dram, platform. */
-  targets: Record<string, Float64Array | number[]>
+  targets: Record<string, Numbers>
   /** When each row was measured, in seconds, rising; rows are then held out in blocks of time. */
-  times?: Float64Array | number[]
+  times?: Numbers
   /** The number of each row's machine; rows are then held out by whole machines. */
-  machines?: Uint32Array | number[]
+  machines?: Numbers | Uint32Array
 }
 
 /** The version of the package, the same as that of the Rust crates and the Python package. */

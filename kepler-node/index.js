@@ -1,71 +1,100 @@
+const { setImmediate: turn } = require('node:timers/promises')
+const { isAsyncFunction } = require('node:util/types')
 const native = require('./kepler.node')
+const take = require('./arguments.js')
 
 require('./lists.js').install(native)
+require('./show.js').install(native)
 require('./debug.js').install(native)
+const { doctor, doctorSync, ModelRegistry, PowerModel } = take.install(native)
+
+class EnergyMeter extends native.EnergyMeter {
+  constructor(options) {
+    super(take.meterOptions(options))
+  }
+}
 
 // One meter for the whole process (for each worker thread), opened when it is first needed.
 let opened
 const defaultMeter = () => {
-  opened ??= new native.EnergyMeter()
+  opened ??= new EnergyMeter()
   return opened
 }
 
-async function measure(block, options = {}) {
-  const { meter = defaultMeter(), ...scope } = options
+async function measure(block, options) {
+  const { meter = defaultMeter(), ...scope } = take.measureOptions(options)
+  take.block(block, 'block')
   await meter._open()
   const window = meter.begin(scope)
   const value = await block()
   return { ...window.end(), value }
 }
 
-function measureSync(block, options = {}) {
-  const { meter = defaultMeter(), ...scope } = options
+function measureSync(block, options) {
+  const { meter = defaultMeter(), ...scope } = take.measureOptions(options)
+  take.block(block, 'block')
+  const wait = () =>
+    take.refuse('block', 'it returns a promise, which measureSync would not wait for; await measure(block)')
+  if (isAsyncFunction(block)) wait()
   const window = meter.begin(scope)
   const value = block()
+  if (typeof value?.then === 'function') wait()
   return { ...window.end(), value }
 }
 
-const measureCommand = async (command, { meter = defaultMeter() } = {}) => meter.measureCommand(command)
-
-// Lists of numbers become typed arrays here, where that is fast.
-const typed = (column, type = Float64Array) => (Array.isArray(column) ? type.from(column) : column)
-const typedColumns = (columns) =>
-  Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, typed(column)]))
-
-for (const method of ['predict', 'predictSync', 'predictWithInterval']) {
-  const predict = native.PowerModel.prototype[method]
-  native.PowerModel.prototype[method] = function (rows) {
-    return predict.call(this, rows instanceof Float64Array ? rows : typedColumns(rows))
-  }
+async function measureCommand(command, options) {
+  const { meter = defaultMeter() } = take.commandOptions(options)
+  return meter.measureCommand(command)
 }
 
-const typedRows = ({ features, targets, times, machines }) => ({
-  features: typedColumns(features),
-  targets: typedColumns(targets),
-  times: typed(times),
-  machines: typed(machines, Uint32Array),
-})
-
-async function train(data, { onProgress, signal, ...options } = {}) {
+async function train(data, options) {
+  const { onProgress, signal, ...wanted } = take.trainOptions(options)
+  const rows = take.trainingData(data, 'data')
   const stop = new native.Stop()
   const abort = () => stop.stop()
   if (signal?.aborted) abort()
   signal?.addEventListener('abort', abort)
+  // What fails first is told: the training, or who is told of it.
+  let [model, failed] = [undefined, undefined]
+  const fail = (error) => {
+    failed ??= { error }
+    stop.stop()
+  }
+  const hear = async (...now) => failed || onProgress(...now)
+  const tell = onProgress && ((...now) => void hear(...now).catch(fail))
   try {
-    return await native._train(typeof data === 'string' ? data : typedRows(data), options, onProgress, stop)
+    model = await native._train(rows, wanted, tell, stop)
+  } catch (error) {
+    fail(error)
   } finally {
     signal?.removeEventListener('abort', abort)
   }
+  // The last reports lie in the queue of this turn of the event loop.
+  if (tell) await turn()
+  if (failed) throw failed.error
+  return model
 }
 
 class Monitor extends native.Monitor {
-  async *stream({ intervalMs = 1000, signal } = {}) {
-    await this.sample()
-    while (!signal?.aborted) {
-      await pause(intervalMs, signal)
-      if (!signal?.aborted) {
-        yield await this.sample()
-      }
+  constructor(options) {
+    super(take.monitorOptions(options))
+  }
+
+  get meter() {
+    return Object.setPrototypeOf(super.meter, EnergyMeter.prototype)
+  }
+
+  stream(options) {
+    return samples(this, take.streamOptions(options))
+  }
+}
+
+async function* samples(monitor, { intervalMs = 1000, signal }) {
+  await monitor.sample()
+  while (!signal?.aborted) {
+    await pause(intervalMs, signal)
+    if (!signal?.aborted) {
+      yield await monitor.sample()
     }
   }
 }
@@ -82,13 +111,13 @@ const pause = (ms, signal) =>
   })
 
 module.exports = {
-  EnergyMeter: native.EnergyMeter,
-  ModelRegistry: native.ModelRegistry,
+  EnergyMeter,
+  ModelRegistry,
   Monitor,
-  PowerModel: native.PowerModel,
+  PowerModel,
   Snapshot: native.Snapshot,
-  doctor: native.doctor,
-  doctorSync: native.doctorSync,
+  doctor,
+  doctorSync,
   measure,
   measureCommand,
   measureSync,

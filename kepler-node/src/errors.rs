@@ -2,7 +2,7 @@
 //! leaves the event loop.
 
 use kepler_core::Error;
-use napi::bindgen_prelude::{AsyncTask, ToNapiValue, TypeName};
+use napi::bindgen_prelude::{AsyncTask, Object, ToNapiValue, TypeName};
 use napi::{Env, JsError, Task};
 use napi_derive::napi;
 
@@ -40,8 +40,38 @@ impl<T: Send + ToNapiValue + TypeName + 'static> Task for Work<T> {
     }
 
     fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<T> {
-        output.map_err(|error| napi::Error::from(JsError::from(to_js(error)).into_unknown(env)))
+        settle(env, output)
     }
+}
+
+fn settle<T>(env: Env, output: kepler_core::Result<T>) -> napi::Result<T> {
+    output.map_err(|error| napi::Error::from(JsError::from(to_js(error)).into_unknown(env)))
+}
+
+/// As `promise`, on a thread of its own that ends with the job. Node has few threads for files, names of hosts and the like;
+/// what may last for hours must not hold one.
+pub(crate) fn promise_apart<'e, T: Send + ToNapiValue + 'static>(
+    env: &'e Env,
+    name: &str,
+    job: impl FnOnce() -> kepler_core::Result<T> + Send + 'static,
+) -> napi::Result<Object<'e>> {
+    type Settle<T> = Box<dyn FnOnce(Env) -> napi::Result<T> + Send>;
+    let (deferred, promise) = env.create_deferred::<T, Settle<T>>()?;
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let working = deferred.clone();
+    let started = thread.spawn(move || {
+        let output = job();
+        working.resolve(Box::new(move |env| settle(env, output)));
+    });
+    if let Err(source) = started {
+        let error = Error::Kernel {
+            call: format!("cannot start the thread {name}"),
+            source,
+            hint: String::new(),
+        };
+        deferred.resolve(Box::new(move |env| settle(env, Err(error))));
+    }
+    Ok(promise)
 }
 
 /// Throws an error of one kind: lets the tests see the mapping of kinds that no machine shows at will.

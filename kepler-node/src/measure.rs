@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 
 use kepler_core::monitor as core;
 use kepler_core::monitor::{Scope, Window};
-use napi::bindgen_prelude::AsyncTask;
+use napi::Env;
+use napi::bindgen_prelude::{AsyncTask, Object};
 use napi_derive::napi;
 
-use crate::errors::{Result, Work, promise, to_js};
+use crate::errors::{Result, Work, promise, promise_apart, to_js};
 use crate::later::Later;
 use crate::options::{MeterOptions, invalid};
 use crate::provenance::Provenance;
@@ -107,9 +108,13 @@ impl EnergyMeter {
 
     /// Runs a command to its end and tells what it and its children used. Input and output are this process's own.
     #[napi(ts_return_type = "Promise<Measurement>")]
-    pub fn measure_command(&self, command: Vec<String>) -> AsyncTask<Work<Measurement>> {
+    pub fn measure_command<'e>(
+        &self,
+        env: &'e Env,
+        command: Vec<String>,
+    ) -> napi::Result<Object<'e>> {
         let meter = self.0.clone();
-        promise(move || run(meter.get()?, &command))
+        promise_apart(env, "kepler-command", move || run(meter.get()?, &command))
     }
 
     /// As `measureCommand`, while the event loop waits.

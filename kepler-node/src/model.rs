@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use kepler_core::model as core;
-use napi::bindgen_prelude::{AsyncTask, Either, Float64Array, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Either, Float64Array, Uint8Array, Undefined};
 use napi_derive::napi;
 use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
@@ -108,27 +108,25 @@ impl PowerModel {
         self.0.file().output_type.as_str()
     }
 
-    /// The meter whose power the model was trained on.
+    /// The meter whose power the model was trained on; absent where it is unknown.
     #[napi(getter)]
-    pub fn energy_source(&self) -> Option<&'static str> {
+    pub fn energy_source(&self) -> Either<&'static str, Undefined> {
         self.0
             .file()
             .energy_source
             .map(core::EnergySourceName::as_str)
+            .into()
     }
 
     /// Predicts watts from rows one after another in the order of `features`, or from one array a feature by name.
-    #[napi(
-        ts_args_type = "rows: Float64Array | Record<string, Float64Array | number[]>",
-        ts_return_type = "Promise<Predictions>"
-    )]
+    #[napi(ts_args_type = "rows: Rows", ts_return_type = "Promise<Predictions>")]
     pub fn predict(&self, rows: Rows) -> AsyncTask<Work<Predictions>> {
         let model = self.0.clone();
         promise(move || predict(&model, &rows).map(Predictions::from))
     }
 
     /// As `predict`, while the event loop waits.
-    #[napi(ts_args_type = "rows: Float64Array | Record<string, Float64Array | number[]>")]
+    #[napi(ts_args_type = "rows: Rows")]
     pub fn predict_sync(&self, rows: Rows) -> Result<Predictions> {
         predict(&self.0, &rows)
             .map(Predictions::from)
@@ -137,7 +135,7 @@ impl PowerModel {
 
     /// Predicts watts with the range that holds the true ones with a stated chance, by component.
     #[napi(
-        ts_args_type = "rows: Float64Array | Record<string, Float64Array | number[]>",
+        ts_args_type = "rows: Rows",
         ts_return_type = "Promise<Record<string, Interval>>"
     )]
     pub fn predict_with_interval(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kepler_core::model as core;
 use kepler_core::model::{ModelRequest, SelectionPolicy};
 use kepler_core::{Error, Result};
-use napi::bindgen_prelude::{AsyncTask, Either3};
+use napi::bindgen_prelude::{AsyncTask, Either, Either3, Undefined};
 use napi_derive::napi;
 
 use crate::columns::{Cell, Column, of_cells, part};
@@ -101,11 +101,11 @@ impl ModelRegistry {
         })
     }
 
-    /// Chooses the best model for what is at hand; null when none fits.
-    #[napi(ts_return_type = "Promise<Selection | null>")]
-    pub fn select(&self, options: SelectOptions) -> AsyncTask<Work<Option<Selection>>> {
+    /// Chooses the best model for what is at hand; undefined when none fits.
+    #[napi(ts_return_type = "Promise<Selection | undefined>")]
+    pub fn select(&self, options: SelectOptions) -> AsyncTask<Work<Either<Selection, Undefined>>> {
         let registry = self.0.clone();
-        promise(move || select(&registry, options))
+        promise(move || select(&registry, options).map(Either::from))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use kepler_core::attribution::Residual;
 use kepler_core::monitor as core;
 use kepler_core::usage::{Counter, CounterSet, Counters};
+use napi::bindgen_prelude::{Either, Undefined};
 use napi_derive::napi;
 
 use crate::columns::{Column, counters, of_workloads};
@@ -164,8 +165,11 @@ impl Snapshot {
 
     /// Seconds since the sample before; absent on the first.
     #[napi(getter)]
-    pub fn interval(&self) -> Option<f64> {
-        self.0.interval.map(|interval| interval.as_secs_f64())
+    pub fn interval(&self) -> Either<f64, Undefined> {
+        self.0
+            .interval
+            .map(|interval| interval.as_secs_f64())
+            .into()
     }
 
     /// The machine.

@@ -10,12 +10,13 @@ use kepler_core::model as core;
 use kepler_core::model::train::{Progress, TrainOptions, Trainer, TrainingData, Watch};
 use kepler_core::model::{Component, Split};
 use kepler_core::{Error, Result};
-use napi::bindgen_prelude::{AsyncTask, Either, Float64Array, FnArgs, Uint32Array};
+use napi::Env;
+use napi::bindgen_prelude::{Either, Float64Array, FnArgs, Object, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use ndarray::{Array2, ShapeBuilder};
 
-use crate::errors::{Work, promise};
+use crate::errors::promise_apart;
 use crate::model::PowerModel;
 use crate::options::invalid;
 
@@ -23,16 +24,16 @@ use crate::options::invalid;
 #[napi(object)]
 pub struct TrainingRows {
     /// Values by feature; counted things per second.
-    #[napi(ts_type = "Record<string, Float64Array | number[]>")]
+    #[napi(ts_type = "Record<string, Numbers>")]
     pub features: BTreeMap<String, Float64Array>,
     /// Measured watts by component: package, core, uncore, dram, platform.
-    #[napi(ts_type = "Record<string, Float64Array | number[]>")]
+    #[napi(ts_type = "Record<string, Numbers>")]
     pub targets: BTreeMap<String, Float64Array>,
     /// When each row was measured, in seconds, rising; rows are then held out in blocks of time.
-    #[napi(ts_type = "Float64Array | number[]")]
+    #[napi(ts_type = "Numbers")]
     pub times: Option<Float64Array>,
     /// The number of each row's machine; rows are then held out by whole machines.
-    #[napi(ts_type = "Uint32Array | number[]")]
+    #[napi(ts_type = "Numbers | Uint32Array")]
     pub machines: Option<Uint32Array>,
 }
 
@@ -91,14 +92,15 @@ type Tell = ThreadsafeFunction<Told, (), Told, napi::Status, false, true>;
 
 /// Trains off the event loop; `kepler.train` is the door to it.
 #[napi(js_name = "_train", skip_typescript)]
-pub fn train(
+pub fn train<'e>(
+    env: &'e Env,
     data: Either<String, TrainingRows>,
     options: Option<TrainingOptions>,
     tell: Option<Tell>,
     stop: &Stop,
-) -> AsyncTask<Work<PowerModel>> {
+) -> napi::Result<Object<'e>> {
     let stop = stop.0.clone();
-    promise(move || {
+    promise_apart(env, "kepler-train", move || {
         let wanted = options.unwrap_or_default();
         let trainer: Trainer = wanted
             .trainer

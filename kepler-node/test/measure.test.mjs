@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
@@ -81,6 +83,65 @@ test('what a block throws is thrown', async () => {
     }),
     { name: 'RangeError', message: 'mine' },
   )
+})
+
+test('what a block used is told by its end, also where it throws', () => {
+  const block = new EnergyMeter({ fake: true }).begin()
+  let used
+  assert.throws(
+    () => {
+      try {
+        burn(0.02)
+        throw Object.freeze(new RangeError('mine'))
+      } finally {
+        used = block.end()
+      }
+    },
+    { name: 'RangeError', message: 'mine' },
+  )
+  assert.ok(used.cpuSeconds >= 0.02 && used.joules > 0, JSON.stringify(used))
+})
+
+test('a block that would have to be waited for is refused where nothing waits', () => {
+  let ran = false
+  const late = async () => {
+    ran = true
+  }
+  const refused = { code: 'InvalidInput', message: /^block: it returns a promise.* await measure\(block\)$/ }
+  assert.throws(() => measureSync(late), refused)
+  assert.equal(ran, false)
+  assert.throws(() => measureSync(() => late()), refused)
+})
+
+test('commands hold no thread that files wait for, and leave none behind', { timeout: 60_000 }, async () => {
+  const threads = () =>
+    readdirSync('/proc/self/task').map((id) => readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim())
+  const meter = new EnergyMeter({ fake: true })
+  const own = () => threads().filter((name) => name === 'kepler-command').length
+  // as many as libuv has threads by default, twice over, until they are told to end
+  const shells = Array.from({ length: 8 }, () => spawn('sleep', ['600']))
+  const wait = (pid) => meter.measureCommand(['tail', `--pid=${pid}`, '-s', '0.05', '-f', '/dev/null'])
+  const running = shells.map(({ pid }) => wait(pid))
+  let ended = 0
+  for (const one of running) one.then(() => ended++)
+  while (own() < 8) await sleep(5)
+  assert.match(await readFile('/proc/self/comm', 'utf8'), /./)
+  assert.equal(ended, 0)
+  for (const shell of shells) shell.kill()
+  for (const { returncode } of await Promise.all(running)) assert.equal(returncode, 0)
+  while (own() > 0) await sleep(5)
+})
+
+test('a worker that is ended while its command runs takes nothing along', async () => {
+  const code = `
+    const { EnergyMeter } = require(${JSON.stringify(new URL('../index.js', import.meta.url).pathname)})
+    new EnergyMeter({ fake: true }).measureCommand(['sleep', '0.3'])
+    require('node:worker_threads').parentPort.postMessage('begun')`
+  const worker = new Worker(code, { eval: true })
+  await once(worker, 'message')
+  await worker.terminate()
+  await sleep(500) // the command ends meanwhile, with nobody to tell
+  assert.equal((await measureCommand(['true'])).returncode, 0)
 })
 
 test('a command is measured by its own resource usage', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { ModelRegistry, PowerModel } from '../index.mjs'
 import { close } from './host.mjs'
 
@@ -37,6 +38,17 @@ test('what a model is made of', () => {
   assert.equal(model.outputType, 'AbsPower')
   assert.equal(model.energySource, 'rapl-sysfs')
   assert.match(String(model), /two-lines/)
+  const { energy_source: _, ...rest } = FILE
+  assert.equal(PowerModel.fromJsonSync(JSON.stringify(rest)).energySource, undefined)
+})
+
+test('a model shows its card and copies to JSON', () => {
+  assert.match(
+    inspect(model),
+    /^PowerModel \{\n {2}name: 'two-lines',\n {2}features: \[ 'bpf_cpu_time_ms', 'cpu_cycles' \],/,
+  )
+  assert.deepEqual(model.toJSON(), JSON.parse(model.toJsonSync()))
+  assert.equal(PowerModel.fromJsonSync(JSON.stringify(model)).toJsonSync(), model.toJsonSync())
 })
 
 for (const [form, rows] of Object.entries({
@@ -105,6 +117,18 @@ test('the best model of a registry needs no more than what is at hand', async (t
   const chosen = await registry.select({ source: 'rapl-sysfs', outputType: 'AbsPower', features })
   const best = await registry.model(chosen.path)
   assert.ok(best.features.every((feature) => features.includes(feature)))
-  assert.equal(await registry.select({ source: 'rapl-sysfs', outputType: 'AbsPower', features: ['none'] }), null)
+  assert.equal(await registry.select({ source: 'rapl-sysfs', outputType: 'AbsPower', features: ['none'] }), undefined)
+  const wanted = { source: 'rapl-sysfs', outputType: 'AbsPower', features }
+  await assert.rejects(registry.select({ ...wanted, machin: {} }), {
+    code: 'InvalidInput',
+    message: /did you mean machine/,
+  })
+  await assert.rejects(registry.select({ ...wanted, nodeType: -1 }), { code: 'InvalidInput', message: /^nodeType: / })
+  await assert.rejects(registry.select({ ...wanted, machine: { cores: 1.5 } }), { message: /^cores: expected a whole/ })
+  await assert.rejects(registry.select({ source: 'acpi' }), {
+    code: 'InvalidInput',
+    message: /^outputType: it is missing/,
+  })
+  await assert.rejects(registry.model(5), { code: 'InvalidInput', message: /^path: / })
   await assert.rejects(registry.select({ source: 'guess', outputType: 'AbsPower', features }), { code: 'NotFound' })
 })

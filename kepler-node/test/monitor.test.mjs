@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { doctor, doctorSync, EnergyMeter, Monitor, measure } from '../index.mjs'
 import { burn, close, FakeHost, sleep } from './host.mjs'
+
+const api = createRequire(import.meta.url)('../../kepler-core/tests/api.json')
 
 test('a scripted meter shows its power and adds up', async () => {
   const monitor = new Monitor({ fake: true, usage: 'procfs' })
@@ -78,6 +81,26 @@ test('records of a snapshot look their fields up, and copy to plain objects', as
   assert.match(inspect(own), /^Process \{\n {2}pid: \d+,/)
   assert.equal(processes.length > 1, true)
   assert.equal(snapshot.processes.find((one) => one.pid === 2)?.exe, undefined)
+})
+
+test('a snapshot shows itself and copies to JSON', async () => {
+  const monitor = new Monitor({ fake: true, usage: 'procfs' })
+  const first = await monitor.sample()
+  assert.equal(first.interval, undefined)
+  assert.equal('interval' in JSON.parse(JSON.stringify(first)), false)
+  const snapshot = await monitor.sample()
+  const copy = JSON.parse(JSON.stringify(snapshot))
+  assert.deepEqual([copy.sequence, copy.time, copy.interval], [2, snapshot.time, snapshot.interval])
+  assert.deepEqual(copy.node, JSON.parse(JSON.stringify(snapshot.node)))
+  assert.equal(copy.processes.length, snapshot.processes.length)
+  assert.ok(copy.processes.find(({ pid }) => pid === process.pid).command.includes('monitor.test'))
+  const listed = api.types.Snapshot.map((name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase()))
+  assert.deepEqual(Object.keys(copy).sort(), listed.sort())
+  const shown = inspect(snapshot)
+  assert.match(shown, /^Snapshot \{\n {2}sequence: 2,/)
+  assert.ok(shown.includes(`processes: [${snapshot.processes.length} records],`), shown)
+  assert.equal(inspect({ deep: { snapshot } }, { depth: 0 }), '{ deep: [Object] }')
+  assert.equal(inspect({ snapshot }, { depth: 0 }), '{ snapshot: [Snapshot] }')
 })
 
 test('a monitor is opened by what is first asked of it', async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { train } from '../index.mjs'
-import { close } from './host.mjs'
+import { close, sleep } from './host.mjs'
 
 const cpu = Array.from({ length: 200 }, (_, i) => (i * 37) % 1000)
 const cycles = Array.from({ length: 200 }, (_, i) => (i * 13) % 7)
@@ -58,6 +58,35 @@ test('a signal stops the training', async () => {
   const stop = new AbortController()
   await assert.rejects(train(rows, { onProgress: () => stop.abort(), signal: stop.signal }), { code: 'Cancelled' })
   await assert.rejects(train(rows, { signal: AbortSignal.abort() }), { code: 'Cancelled' })
+})
+
+for (const [how, onProgress] of Object.entries({
+  throws: () => {
+    throw new RangeError('mine')
+  },
+  rejects: async () => {
+    throw new RangeError('mine')
+  },
+})) {
+  test(`a report that ${how} stops the training, which rejects with that error`, async () => {
+    let told = 0
+    const hear = () => {
+      told++
+      return onProgress()
+    }
+    const training = train(rows, { trainer: 'XgboostFitTrainer', folds: 3, onProgress: hear })
+    await assert.rejects(training, { name: 'RangeError', message: 'mine' })
+    assert.equal(told, 1)
+  })
+}
+
+test('the last report comes before the model', async () => {
+  const told = []
+  await train(rows, { trainer: 'LinearRegressionTrainer', folds: 3, onProgress: (done) => told.push(done) })
+  const { length } = told
+  assert.ok(length > 0)
+  await sleep(20)
+  assert.equal(told.length, length)
 })
 
 test('rows and words that make no sense are refused with their kind', async () => {

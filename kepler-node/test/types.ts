@@ -33,6 +33,13 @@ export async function everything(): Promise<void> {
   }
   const model: PowerModel = await PowerModel.load('model.json')
   const predictions: Predictions = model.predictSync({ cpu_cycles: [1], bpf_cpu_time_ms: new Float64Array(1) })
+  const of32Bits: Predictions = model.predictSync({ cpu_cycles: Float32Array.of(1), bpf_cpu_time_ms: [1] as const })
+  const source: string | undefined = model.energySource
+  void [of32Bits, source, model.toJSON()]
+  // @ts-expect-error null is no number
+  void model.predict({ cpu_cycles: [null] })
+  // @ts-expect-error an option that is none
+  void new Monitor({ usagee: 'procfs' })
   const registry = await ModelRegistry.open('models')
   const chosen = await registry.select({
     source: 'acpi',
