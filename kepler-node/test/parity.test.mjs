@@ -47,6 +47,44 @@ test('records have no field that is not on the shared list', () => {
   }
 })
 
+test('records are declared with the fields of the shared list, no fewer and no more', () => {
+  const declared = readFileSync(new URL('../index.d.ts', import.meta.url), 'utf8')
+  const fields = (name) => {
+    const [, base, body] = new RegExp(`interface ${name}(?: extends (.+?))? \\{\\n(.*?)\\n\\}`, 's').exec(declared)
+    const own = [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)].map(([, field]) => field)
+    if (base === undefined) return own
+    const left = [...base.matchAll(/'(\w+)'/g)].map(([, field]) => field)
+    return [...own, ...fields('Workload').filter((field) => !left.includes(field))]
+  }
+  for (const [name, listed] of Object.entries(api.records)) {
+    assert.deepEqual(sorted(fields(name)), sorted(listed.map(camel)), name)
+  }
+})
+
+test('records have the fields that are declared, but for those that are absent', () => {
+  const monitor = new kepler.Monitor({ fake: true, usage: 'procfs' })
+  monitor.sampleSync()
+  const snapshot = monitor.sampleSync()
+  const [zone] = snapshot.node.zones
+  const record = {
+    Zone: zone,
+    Node: snapshot.node,
+    DomainEnergy: snapshot.node.domains.package,
+    Note: snapshot.sources.notes[0],
+    Process: snapshot.processes[0].toJSON(),
+    MeasuredZone: new kepler.EnergyMeter({ fake: true }).begin().end().zones.package,
+  }
+  for (const [name, value] of Object.entries(record)) {
+    const [own, listed] = [Object.keys(value), api.records[name].map(camel)]
+    assert.ok(own.length > 1, name)
+    assert.deepEqual(
+      own.filter((key) => !listed.includes(key)),
+      [],
+      name,
+    )
+  }
+})
+
 test('ESM and CommonJS export the same', () => {
   assert.deepEqual(sorted(Object.keys(esm)), sorted(names))
 })
