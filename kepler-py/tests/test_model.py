@@ -218,3 +218,10 @@ def test_what_would_be_bent_is_refused(model, data, named):
 def test_columns_are_named_by_text(model):
     with pytest.raises(TypeError, match="columns"):
         model.predict({0: [1.0], 1: [2.0]})
+
+
+def test_a_pipe_in_place_of_a_model_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for opened in (kepler.PowerModel.load, kepler.ModelRegistry, kepler.train):
+        with pytest.raises(kepler.KeplerError, match="pipe"):
+            opened(tmp_path / "pipe")

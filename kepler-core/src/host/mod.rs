@@ -7,7 +7,7 @@ mod machine;
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -115,12 +115,12 @@ impl Host {
     /// The bytes of a file, at most `limit` of them.
     ///
     /// # Errors
-    /// [`Error::Read`] with the path; [`Error::TooLarge`] above the limit.
+    /// [`Error::Read`] with the path, also for a pipe or device, which is never waited for; [`Error::TooLarge`] above the limit.
     pub fn bytes(&self, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
         let path = path.as_ref();
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+            open_file(path)?.take(limit + 1).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         let bytes = read().map_err(|e| Error::read(path, e))?;
@@ -142,7 +142,7 @@ impl Host {
         let path = path.as_ref();
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            open(path)?.take(limit).read_to_end(&mut bytes)?;
+            open_file(path)?.take(limit).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         read().map_err(|e| Error::read(path, e))
@@ -156,7 +156,7 @@ impl Host {
     pub fn contains(&self, path: impl AsRef<Path>, word: &[u8]) -> Result<bool> {
         let path = path.as_ref();
         let search = || -> io::Result<bool> {
-            let (mut file, mut piece) = (open(path)?, vec![0; PIECE + word.len()]);
+            let (mut file, mut piece) = (open_file(path)?, vec![0; PIECE + word.len()]);
             let mut kept = 0;
             loop {
                 let read = match file.read(&mut piece[kept..]) {
@@ -281,9 +281,33 @@ impl Host {
         let file = open(&path).map_err(|e| Error::read(&path, e))?;
         Ok(KeptFile::new(file, path))
     }
+
+    /// As [`Host::open`], for a file that a user names.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path, also for a pipe or device.
+    pub(crate) fn open_file(&self, path: impl Into<PathBuf>) -> Result<KeptFile> {
+        let path = path.into();
+        let file = open_file(&path).map_err(|e| Error::read(&path, e))?;
+        Ok(KeptFile::new(file, path))
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn open(path: &Path) -> io::Result<fs::File> {
     fs::File::open(path)
+}
+
+/// Opens what has an end. A pipe without a writer would be waited for, and a device may give bytes for ever.
+fn open_file(path: &Path) -> io::Result<fs::File> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return Ok(file);
+    }
+    let why = "it is a pipe, socket or device, not a file";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }

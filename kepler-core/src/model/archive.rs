@@ -246,7 +246,7 @@ pub(super) struct FileReader {
 
 impl FileReader {
     fn open(path: &Path) -> Result<Self> {
-        let file = Host::default().open(path)?;
+        let file = Host::default().open_file(path)?;
         let end = file
             .file()
             .metadata()

@@ -1,6 +1,7 @@
 //! Model files of every form, good and hostile: the fuzz targets' corpus, fitted for it by scikit-learn 1.5.2.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use kepler_core::model::{Component, ModelEntry, ModelRegistry, PowerModel};
 use kepler_core::{ErrorKind, Host};
@@ -193,4 +194,20 @@ fn a_pipeline_may_hold_models_of_every_form_and_one_that_is_broken() {
     }
     let error = ModelRegistry::open(group.join("Folder_0")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_pipe_or_device_in_place_of_a_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for path in [pipe.as_path(), Path::new("/dev/zero")] {
+        let model = PowerModel::load(path).unwrap_err().to_string();
+        let registry = ModelRegistry::open(path).unwrap_err().to_string();
+        for error in [model, registry] {
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+            assert!(error.contains("not a file"), "{error}");
+        }
+    }
 }
