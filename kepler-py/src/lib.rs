@@ -44,7 +44,7 @@ mod _kepler {
         VirtualMachine, Zone,
     };
     #[pymodule_export]
-    use crate::train::{RawOptions, train_arrays, train_csv};
+    use crate::train::{RawColumns, RawOptions, train_arrays, train_csv};
 
     /// The version of the package, the same as that of the Rust crates and the npm package.
     #[pyfunction]

@@ -59,14 +59,15 @@ impl Monitor {
         *, usage="auto", counters=vec![], retention=600.0, ended_limit=500,
         root=None, proc=None, sys=None, fake=false, rapl=vec!["rapl-powercap".to_owned()], hwmon=true,
         idle="usage-ratio", idle_share="none",
-    ))]
+    ), text_signature = "(*, usage='auto', counters=(), retention=600.0, ended_limit=500, root=None, proc=None, sys=None, \
+        fake=False, rapl=('rapl-powercap',), hwmon=True, idle='usage-ratio', idle_share='none')")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         usage: &str,
         counters: Vec<String>,
         retention: f64,
-        ended_limit: usize,
+        ended_limit: i64,
         root: Option<PathBuf>,
         proc: Option<PathBuf>,
         sys: Option<PathBuf>,
@@ -77,6 +78,12 @@ impl Monitor {
         idle_share: &str,
     ) -> PyResult<Self> {
         let roots = Roots { root, proc, sys };
+        let ended_limit = usize::try_from(ended_limit).map_err(|_negative| {
+            to_py(Error::InvalidInput {
+                what: "ended_limit".to_owned(),
+                why: format!("{ended_limit} is negative"),
+            })
+        })?;
         let monitor = run(py, || {
             options::energy(roots, fake, &rapl, hwmon)?
                 .usage(options::usage(usage)?)

@@ -7,6 +7,10 @@ use kepler_core::energy::{Meters, Rapl};
 use kepler_core::monitor::{Monitor, MonitorBuilder, UsageChoice};
 use kepler_core::usage::CounterSet;
 use kepler_core::{Error, Host, Result};
+use pyo3::prelude::*;
+use pyo3::types::PyInt;
+
+use crate::errors::to_py;
 
 /// Where a machine's files are: one folder that looks like a machine, or single roots.
 #[derive(Default)]
@@ -69,6 +73,20 @@ pub(crate) fn usage(name: &str) -> Result<UsageChoice> {
 
 pub(crate) fn counters(names: &[String]) -> Result<CounterSet> {
     names.iter().map(|name| name.parse()).collect()
+}
+
+/// A whole number of Python, which has no limits, as one that has.
+pub(crate) fn whole<T: TryFrom<u64>>(what: &str, number: &Bound<'_, PyInt>) -> PyResult<T> {
+    let fits = number
+        .extract::<u64>()
+        .ok()
+        .and_then(|fits| fits.try_into().ok());
+    fits.ok_or_else(|| {
+        to_py(Error::InvalidInput {
+            what: what.to_owned(),
+            why: format!("{number} is negative or too large"),
+        })
+    })
 }
 
 pub(crate) fn seconds(what: &str, seconds: f64) -> Result<Duration> {

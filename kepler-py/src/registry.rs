@@ -6,9 +6,11 @@ use kepler_core::model as core;
 use kepler_core::model::{EnergySourceName, ModelRequest, OutputType, SelectionPolicy};
 use kepler_core::{Error, Result};
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 
 use crate::errors::run;
 use crate::model::RawModel;
+use crate::options::whole;
 use crate::record::record;
 
 record! {
@@ -95,12 +97,15 @@ impl RawRegistry {
         output_type: &str,
         features: Vec<String>,
         machine: Option<Machine>,
-        node_type: Option<u32>,
+        node_type: Option<&Bound<'_, PyInt>>,
         trainer: String,
         filter: &str,
         loose: bool,
         policy: &str,
     ) -> PyResult<Option<Chosen>> {
+        let node_type = node_type
+            .map(|number| whole("node_type", number))
+            .transpose()?;
         run(py, || {
             let source: EnergySourceName = source.parse()?;
             let output_type: OutputType = output_type.parse()?;

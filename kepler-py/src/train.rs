@@ -5,14 +5,18 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use kepler_core::model as core;
-use kepler_core::model::train::{Progress, TrainOptions, Trainer, TrainingData, Watch};
+use kepler_core::model::train::{
+    ColumnChoice, Progress, TrainOptions, Trainer, TrainingData, Watch,
+};
 use kepler_core::model::{Component, OutputType, Split};
 use kepler_core::{Error, Result};
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 
 use crate::errors::to_py;
 use crate::model::RawModel;
+use crate::options::whole;
 
 /// How a model is trained and judged.
 #[pyclass(frozen, module = "kepler")]
@@ -31,10 +35,11 @@ impl RawOptions {
         output_type: &str,
         energy_source: Option<&str>,
         data: String,
-        seed: u64,
+        seed: &Bound<'_, PyInt>,
         splits: Option<Vec<String>>,
-        folds: usize,
+        folds: &Bound<'_, PyInt>,
     ) -> PyResult<Self> {
+        let (seed, folds) = (whole("seed", seed)?, whole("folds", folds)?);
         let parse = || -> Result<Self> {
             let mut options = TrainOptions::default();
             options.name = name;
@@ -55,19 +60,66 @@ impl RawOptions {
     }
 }
 
+/// Which columns are what, as the core tells it from their names and what was chosen.
+#[pyclass(frozen, module = "kepler")]
+pub(crate) struct RawColumns(ColumnChoice);
+
+#[pymethods]
+impl RawColumns {
+    #[new]
+    fn new(
+        target: Option<String>,
+        targets: Option<BTreeMap<String, String>>,
+        features: Option<Vec<String>>,
+        time: Option<String>,
+        machine: Option<String>,
+    ) -> PyResult<Self> {
+        let named = targets.unwrap_or_default().into_iter();
+        let named = named.map(|(part, column)| Ok((part.parse::<Component>()?, column)));
+        let choice = ColumnChoice {
+            targets: named.collect::<Result<_>>().map_err(to_py)?,
+            features,
+            time,
+            machine,
+        };
+        Ok(Self(match target {
+            Some(target) => choice.target(&target),
+            None => choice,
+        }))
+    }
+
+    /// The columns of power by component, of features, of time and of machines.
+    #[expect(clippy::type_complexity, reason = "a tuple for Python")]
+    fn roles(
+        &self,
+        names: Vec<String>,
+    ) -> PyResult<(
+        BTreeMap<&'static str, String>,
+        Vec<String>,
+        Option<String>,
+        Option<String>,
+    )> {
+        let roles = self.0.roles(&names).map_err(to_py)?;
+        let targets = roles
+            .targets
+            .into_iter()
+            .map(|(part, name)| (part.as_str(), name));
+        Ok((targets.collect(), roles.features, roles.time, roles.machine))
+    }
+}
+
 /// Trains on a CSV file.
 #[pyfunction]
-#[pyo3(signature = (path, features, options, progress: "Any"))]
+#[pyo3(signature = (path, columns, options, progress: "Any"))]
 pub(crate) fn train_csv(
     py: Python<'_>,
     path: PathBuf,
-    features: Option<Vec<String>>,
+    columns: &RawColumns,
     options: &RawOptions,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<RawModel> {
     work(py, options, progress, || {
-        let data = TrainingData::read_csv(path)?;
-        features.map_or(Ok(data.clone()), |features| data.with_features(&features))
+        TrainingData::read_csv_as(path, &columns.0)
     })
 }
 
@@ -90,10 +142,8 @@ pub(crate) fn train_arrays(
         let targets = targets
             .into_iter()
             .map(|(name, watts)| Ok((name.parse::<Component>()?, watts)));
-        let mut data = TrainingData::from_arrays(features, rows, targets.collect::<Result<_>>()?)?;
-        data.machines = machines.unwrap_or_default();
-        data.times = times.unwrap_or_default();
-        Ok(data)
+        TrainingData::from_arrays(features, rows, targets.collect::<Result<_>>()?)?
+            .measured(times.unwrap_or_default(), machines.unwrap_or_default())
     })
 }
 

@@ -44,6 +44,94 @@ def test_a_file_gives_the_same_model_as_its_frame(tmp_path):
     assert from_file.to_json() == from_frame.to_json()
 
 
+def test_columns_of_a_file_are_what_was_chosen(tmp_path):
+    data = {**rows(), "host": ["a", "b"] * 100}
+    file = tmp_path / "rows.csv"
+    pd.DataFrame(data).to_csv(file, index=False)
+    options = {"trainer": "LinearRegressionTrainer", "folds": 2, "features": ["cpu_cycles"], "target": "dram_power"}
+    told = {"time": "when", "machine": "host"}
+    from_file = kepler.train(file, **options, **told)
+    assert from_file.components == ["dram"]
+    assert from_file.to_json() == kepler.train(data, **options, **told).to_json()
+    errors = from_file.to_dict()["components"]["dram"]["errors"]
+    assert errors[0]["split"] == "machine-out"
+    for wrong in ({"target": "no_such"}, {"time": "no_such"}, {"machine": "no_such"}):
+        with pytest.raises(kepler.NotFound, match="no_such"):
+            kepler.train(file, **{**options, **wrong})
+
+
+@pytest.mark.parametrize("form", ["mapping", "frame", "file"])
+def test_what_tells_power_is_no_feature_by_default(form, tmp_path):
+    cpu = np.linspace(0, 100, 50)
+    told = {"dram_power": cpu / 9, "watts": cpu + 50, "joules_package": cpu * 3, "timestamp": np.arange(50.0)}
+    data = {"bpf_cpu_time_ms": cpu, "package_power": cpu + 50, **told}
+    pd.DataFrame(data).to_csv(tmp_path / "rows.csv", index=False)
+    data = {"mapping": data, "frame": pd.DataFrame(data), "file": tmp_path / "rows.csv"}[form]
+    options = {"target": "package_power", "trainer": "LinearRegressionTrainer", "splits": []}
+    assert kepler.train(data, **options).features == ["bpf_cpu_time_ms"]
+    asked = kepler.train(data, features=["dram_power"], **options)
+    assert asked.features == ["dram_power"]
+    with pytest.raises(kepler.InvalidInput, match="package_power"):
+        kepler.train(data, features=["package_power"], **options)
+
+
+def test_datetimes_order_the_rows():
+    data = pd.DataFrame(rows())
+    data["when"] = pd.to_datetime(data["when"], unit="s")
+    by_datetime = kepler.train(data, time="when", trainer="LinearRegressionTrainer", folds=3)
+    by_seconds = kepler.train(rows(), time="when", trainer="LinearRegressionTrainer", folds=3)
+    assert by_datetime.to_json() == by_seconds.to_json()
+
+
+BASE = {"a": [1.0, 2.0, 3.0], "package_power": [2.0, 3.0, 4.0]}
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({**BASE, "b": [1.0, 2.0]}, "b 2"),
+        ({**BASE, "b": [True, False, True]}, "b: "),
+        ({**BASE, "b": [1 + 2j, 2, 3]}, "b: "),
+        ({**BASE, "a": [1 + 2j, 2, 3]}, "a: "),
+        ({**BASE, "b": np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])}, "b: .*masked"),
+        (
+            {**BASE, "package_power": np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])},
+            "package_power: .*masked",
+        ),
+        (pd.DataFrame({**BASE, "b": pd.array([1, None, 3], dtype="Int64")}), "b: |not a finite number"),
+        ({**BASE, "package_power": ["x", "y", "z"]}, "package_power: "),
+        ({**BASE, "a": [[1.0, 2.0]] * 3}, "a: "),
+    ],
+)
+def test_columns_that_would_be_bent_are_refused_by_name(data, named):
+    with pytest.raises(kepler.InvalidInput, match=named):
+        kepler.train(data, splits=[], trainer="LinearRegressionTrainer")
+
+
+def test_text_columns_are_left_alone():
+    model = kepler.train({**BASE, "comm": ["a", "b", "c"]}, splits=[], trainer="LinearRegressionTrainer")
+    assert model.features == ["a"]
+
+
+def test_what_is_no_table_is_a_type_error_that_says_so():
+    with pytest.raises(TypeError, match="data: .*ndarray"):
+        kepler.train(np.zeros((3, 2)))
+    with pytest.raises(TypeError, match="columns.*0"):
+        kepler.train(pd.DataFrame(np.zeros((3, 2))))
+
+
+@pytest.mark.parametrize("option", ["folds", "seed"])
+@pytest.mark.parametrize("number", [-1, 2**70])
+def test_numbers_out_of_range_are_named(option, number):
+    with pytest.raises(kepler.InvalidInput, match=option):
+        kepler.train(BASE, **{option: number})
+
+
+def test_numbers_of_numpy_are_numbers():
+    first = kepler.train(BASE, seed=np.int64(3), folds=np.uint8(2), trainer="LinearRegressionTrainer")
+    assert first.to_json() == kepler.train(BASE, seed=3, folds=2, trainer="LinearRegressionTrainer").to_json()
+
+
 def test_whole_machines_are_held_out_when_they_are_told():
     data = {**rows(), "host": ["a", "b"] * 100}
     model = kepler.train(data, machine="host", features=["cpu_cycles"], trainer="LinearRegressionTrainer", folds=2)

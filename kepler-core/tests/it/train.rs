@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use kepler_core::ErrorKind;
 use kepler_core::model::train::{
-    TrainOptions, Trainer, TrainingData, Watch, cross_validate, folds, leaderboard, train,
+    ColumnChoice, TrainOptions, Trainer, TrainingData, Watch, cross_validate, folds, leaderboard,
+    train,
 };
 use kepler_core::model::{Component, Split};
 use ndarray::Array2;
@@ -269,4 +270,60 @@ fn a_csv_knows_targets_time_and_machines() {
         [0.0, 0.0],
         "each machine has its own idle power"
     );
+}
+
+#[test]
+fn columns_of_a_csv_are_what_was_chosen() {
+    let text = "when,host,f,comm,package_power,dram_power,watts,Node_Joules\n\
+                9,b,1.5,sh,60,5,70,1\n3,a,2.5,ls,70,6,80,2\n";
+    let choice = ColumnChoice {
+        time: Some("when".to_owned()),
+        machine: Some("host".to_owned()),
+        features: Some(vec!["f".to_owned()]),
+        ..ColumnChoice::default()
+    };
+    let read = |choice: &ColumnChoice| TrainingData::from_csv_as(text, "rows.csv", choice);
+    let data = read(&choice.clone().target("watts")).unwrap();
+    assert_eq!(data.features, ["f"]);
+    assert_eq!(data.times, [3.0, 9.0]);
+    assert_eq!(data.machines, [0, 1], "in the order of their names");
+    assert_eq!(data.targets.len(), 1);
+    assert_eq!(data.targets[&Component::Platform], [80.0, 70.0]);
+    let missing = read(&choice.clone().target("no_such")).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    assert!(missing.to_string().contains("no_such"), "{missing}");
+    // A column of text is an error where nothing chose others, with the line and the column.
+    let text = read(&ColumnChoice::default()).unwrap_err();
+    assert_eq!(text.kind(), ErrorKind::Malformed);
+    let twice = TrainingData::from_csv("f,f,package_power\n1,2,3\n", "rows.csv").unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn what_tells_power_is_learned_from_only_when_it_is_asked_for() {
+    let names = [
+        "timestamp",
+        "id",
+        "f",
+        "powerful",
+        "dram_power",
+        "gpu_power",
+        "package_power",
+        "watts",
+        "joules_dram",
+        "Package.Energy",
+        "energy_uj",
+    ];
+    let choice = ColumnChoice::default().target("package_power");
+    assert_eq!(choice.roles(&names).unwrap().features, ["f", "powerful"]);
+    let asked = |feature: &str| ColumnChoice {
+        features: Some(vec![feature.to_owned()]),
+        ..choice.clone()
+    };
+    assert_eq!(
+        asked("dram_power").roles(&names).unwrap().features,
+        ["dram_power"]
+    );
+    let itself = asked("package_power").roles(&names).unwrap_err();
+    assert_eq!(itself.kind(), ErrorKind::InvalidInput);
 }

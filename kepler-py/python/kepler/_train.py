@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from operator import index
 from typing import TYPE_CHECKING, Any, cast
 
-from kepler._kepler import RawOptions, train_arrays, train_csv
-from kepler._model import PowerModel
-from kepler.errors import InvalidInput, NotFound
+from kepler._kepler import RawColumns, RawOptions, train_arrays, train_csv
+from kepler._model import PowerModel, column_names, lengths, numbers
+from kepler.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-COMPONENTS = ("package", "core", "uncore", "dram", "platform")
 
 
 def train(
@@ -44,12 +43,14 @@ def train(
         The column of measured watts, or several as ``{"package": "package_power", ...}``. By default every column that
         is named ``<component>_power``.
     features
-        The columns to learn from; by default every other column of numbers.
+        The columns to learn from; by default every other column of numbers, but for those that tell power or energy
+        by a word of their names, such as ``dram_power``, ``watts`` or ``joules_package``.
     trainer
         ``EnsembleTrainer``, or one of the public model database such as ``GradientBoostingRegressorTrainer``.
     time, machine
-        The columns that tell when and on which machine a row was measured; rows are then held out in blocks of time, or
-        by whole machines.
+        The columns that tell when (in seconds, or as datetimes) and on which machine a row was measured; rows are then
+        held out in blocks of time, or by whole machines. By default ``timestamp``, and ``node_type`` or ``machine``,
+        where there are such columns.
     name, output_type, energy_source, source
         What the model is called, ``AbsPower`` or ``DynPower``, the meter, and where the rows come from.
     splits
@@ -69,6 +70,8 @@ def train(
     ------
     NotFound, InvalidInput, Malformed
         For columns that are not there, and rows or options that make no sense.
+    TypeError
+        For data that is no table, and columns whose names are no text.
 
     Examples
     --------
@@ -79,56 +82,83 @@ def train(
     53.0
     """
     options = RawOptions(
-        trainer, name, output_type, energy_source, source, seed, None if splits is None else list(splits), folds
+        trainer,
+        name,
+        output_type,
+        energy_source,
+        source,
+        index(seed),
+        None if splits is None else list(splits),
+        index(folds),
+    )
+    chosen = RawColumns(
+        target if isinstance(target, str) else None,
+        None if target is None or isinstance(target, str) else dict(target),
+        None if features is None else list(features),
+        time,
+        machine,
     )
     if isinstance(data, (str, os.PathLike)):
         path = os.fspath(cast("str | os.PathLike[str]", data))
-        raw = train_csv(path, None if features is None else list(features), options, progress)
-        return PowerModel(raw)
-
-    import numpy as np
-
-    columns = _columns(data)
-    targets = _targets(columns, target)
-    taken = {*targets.values(), time, machine}
+        return PowerModel(train_csv(path, chosen, options, progress))
+    table = _Table(data)
+    targets, inputs, time, machine = chosen.roles(table.names)
     if features is None:
-        features = [
-            column for column in columns if column not in taken and np.asarray(data[column]).dtype.kind in "iuf"
-        ]
-    order = None if time is None else np.argsort(np.asarray(_column(data, columns, time)), kind="stable")
-
-    def column(wanted: str) -> Any:
-        values = np.asarray(_column(data, columns, wanted))
-        return values if order is None else values[order]
-
-    if not features:
-        raise InvalidInput("features: no column of numbers is left to learn from")
-    rows = np.column_stack([column(feature).astype(float) for feature in features])
-    watts = {component: column(watts).astype(float).tolist() for component, watts in targets.items()}
-    machines = None if machine is None else np.unique(column(machine), return_inverse=True)[1].tolist()
-    times = None if time is None else column(time).astype(float).tolist()
-    return PowerModel(train_arrays(list(features), rows, watts, machines, times, options, progress))
+        inputs = [name for name in inputs if table.is_numbers(name)]
+        if not inputs:
+            raise InvalidInput("features: no column of numbers is left to learn from")
+    watts = {component: table.numbers(column).tolist() for component, column in targets.items()}
+    machines = None if machine is None else table.numbered(machine)
+    times = None if time is None else table.seconds(time)
+    return PowerModel(train_arrays(inputs, table.rows(inputs), watts, machines, times, options, progress))
 
 
-def _columns(data: Any) -> list[str]:
-    names: Any = list(cast("Mapping[str, Any]", data)) if isinstance(data, Mapping) else data.columns
-    return [str(name) for name in names]
+class _Table:
+    """Columns of a frame or mapping, as arrays."""
 
+    def __init__(self, data: Any) -> None:
+        if not isinstance(data, Mapping) and not hasattr(data, "columns"):
+            kind = type(data).__name__
+            raise TypeError(f"data: expected the path of a CSV file, a frame or a mapping of columns, not {kind}")
+        columns: Any = cast("Mapping[Any, Any]", data) if isinstance(data, Mapping) else data.columns
+        self.names = column_names(columns)
+        self._data: Any = data
 
-def _column(data: Any, columns: list[str], name: str) -> Any:
-    if name not in columns:
-        raise NotFound(f"column not found: {name}; there are {', '.join(columns)}")
-    return data[name]
+    def is_numbers(self, name: str) -> bool:
+        """Tell numbers from text and times; what may be meant as numbers and is not is an error."""
+        import numpy as np
 
+        array: Any = np.asarray(self._data[name])
+        if array.dtype.kind in "iuf":
+            return True
+        texts: Any = array.ravel()
+        if array.dtype.kind in "USTMm" or all(value is None or isinstance(value, (str, bytes)) for value in texts):
+            return False
+        raise InvalidInput(f"{name}: neither numbers nor text ({array.dtype}); convert it, or name the features")
 
-def _targets(columns: list[str], target: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Return the column of watts by component."""
-    if isinstance(target, str):
-        component = target.removesuffix("_power")
-        return {component if component in COMPONENTS else "platform": target}
-    if target is not None:
-        return dict(target)
-    found = {component: f"{component}_power" for component in COMPONENTS if f"{component}_power" in columns}
-    if not found:
-        raise InvalidInput("target: no column is named after a component, such as package_power")
-    return found
+    def numbers(self, name: str) -> Any:
+        array = numbers(self._data[name], name)
+        if array.ndim != 1:
+            raise InvalidInput(f"{name}: expected one number a row, found shape {array.shape}")
+        return array
+
+    def rows(self, names: list[str]) -> Any:
+        import numpy as np
+
+        columns = {name: self.numbers(name) for name in names}
+        if len({len(column) for column in columns.values()}) > 1:
+            raise InvalidInput(f"data: columns of unlike lengths: {lengths(columns)}")
+        return np.column_stack(list(columns.values()))
+
+    def seconds(self, name: str) -> list[float]:
+        import numpy as np
+
+        array: Any = np.asarray(self._data[name])
+        if array.dtype.kind == "M":
+            return (array.astype("datetime64[ns]").astype(np.int64) / 1e9).tolist()
+        return self.numbers(name).tolist()
+
+    def numbered(self, name: str) -> list[int]:
+        import numpy as np
+
+        return np.unique(np.asarray(self._data[name]), return_inverse=True)[1].tolist()

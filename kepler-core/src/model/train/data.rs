@@ -1,6 +1,6 @@
 //! Training rows: features and measured watts, from arrays or from a CSV.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ndarray::{Array2, Axis};
@@ -8,6 +8,8 @@ use ndarray::{Array2, Axis};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::model::{Component, FeatureGroup};
+
+use super::columns::ColumnChoice;
 
 /// Rows of features with the power that was measured with them.
 ///
@@ -60,15 +62,39 @@ impl TrainingData {
         Ok(data)
     }
 
-    /// Rows from a CSV with a header. `<component>_power` columns are targets in watts, `timestamp` orders the rows,
-    /// `node_type` or `machine` names their machine; every other column of numbers is a feature.
-    ///
-    /// Left out are columns that only the older software's tables have: `id`, and shares of packages
-    /// (`packge_ratio_*`, as they spell it).
+    /// The same rows with the time and the machine of each, either of which may be empty; rows are then in the order of time.
     ///
     /// # Errors
-    /// [`Error::Malformed`] with the line for a row that does not fit; else as [`TrainingData::from_arrays`].
+    /// As [`TrainingData::from_arrays`].
+    pub fn measured(mut self, times: Vec<f64>, machines: Vec<u32>) -> Result<Self> {
+        self.times = times;
+        self.machines = machines;
+        self.check()?;
+        if self
+            .machines
+            .iter()
+            .all(|n| Some(n) == self.machines.first())
+        {
+            self.machines.clear();
+        }
+        Ok(self.by_time())
+    }
+
+    /// Rows from a CSV with a header, whose names tell what the columns are; see [`ColumnChoice`].
+    ///
+    /// # Errors
+    /// As [`TrainingData::from_csv_as`].
     pub fn from_csv(text: &str, place: &str) -> Result<Self> {
+        Self::from_csv_as(text, place, &ColumnChoice::default())
+    }
+
+    /// Rows from a CSV with a header, with the columns that were chosen. What is neither power, feature, time nor machine is
+    /// not read.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with the line for a row that does not fit; else as [`ColumnChoice::roles`] and
+    /// [`TrainingData::from_arrays`].
+    pub fn from_csv_as(text: &str, place: &str, choice: &ColumnChoice) -> Result<Self> {
         let mut lines = text
             .lines()
             .enumerate()
@@ -77,59 +103,69 @@ impl TrainingData {
             .next()
             .map(|(_, l)| l.trim().split(',').map(str::trim).collect())
             .unwrap_or_default();
-        let kinds: Vec<Kind> = header.iter().map(|name| Kind::of(name)).collect();
-        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); header.len()];
+        let roles = choice.roles(&header)?;
+        let mut numbers: BTreeMap<&str, Vec<f64>> = roles
+            .targets
+            .values()
+            .chain(&roles.features)
+            .chain(&roles.time)
+            .map(|name| (name.as_str(), Vec::new()))
+            .collect();
+        let mut machines = Vec::new();
         let mut count = 0;
         for (number, line) in lines {
             let malformed =
                 |want: String| Error::malformed(format!("{place}:{}", number + 1), want, line);
-            let cells: Vec<&str> = line.trim().split(',').collect();
+            let cells: Vec<&str> = line.trim().split(',').map(str::trim).collect();
             if cells.len() != header.len() || count == ROW_LIMIT {
                 return Err(malformed(format!("{} values", header.len())));
             }
-            for ((cell, kind), column) in cells.iter().zip(&kinds).zip(&mut columns) {
-                if !matches!(kind, Kind::Ignored) {
-                    let value = cell.trim().parse::<f64>().ok().filter(|v| v.is_finite());
-                    column.push(value.ok_or_else(|| malformed("finite numbers".to_owned()))?);
+            for (name, cell) in header.iter().zip(cells) {
+                if let Some(column) = numbers.get_mut(name) {
+                    let value = cell.parse::<f64>().ok().filter(|v| v.is_finite());
+                    column.push(value.ok_or_else(|| malformed(format!("a finite {name}")))?);
+                }
+                if roles.machine.as_deref() == Some(*name) {
+                    machines.push(cell);
                 }
             }
             count += 1;
         }
-        let mut data = Self::default();
-        let mut values = Vec::new();
-        for ((name, kind), column) in header.iter().zip(kinds).zip(columns) {
-            match kind {
-                Kind::Ignored => {}
-                Kind::Time => data.times = column,
-                Kind::Machine => data.machines = machine_numbers(&column, place)?,
-                Kind::Target(component) => {
-                    data.targets.insert(component, column);
-                }
-                Kind::Feature => {
-                    data.features.push((*name).to_owned());
-                    values.extend(column);
-                }
-            }
-        }
-        let by_column = Array2::from_shape_vec((data.features.len(), count), values);
-        data.rows = by_column
+        let column = |name: &String| numbers.get(name.as_str()).cloned().unwrap_or_default();
+        let values = roles.features.iter().flat_map(&column).collect();
+        let rows = Array2::from_shape_vec((roles.features.len(), count), values)
             .map_err(|_shape| Error::malformed(place, "a table", header.join(",")))?
             .reversed_axes();
-        data.check()?;
-        Ok(data.by_time())
+        let targets = roles.targets.iter().map(|(c, name)| (*c, column(name)));
+        let data = Self {
+            targets: targets.collect(),
+            features: roles.features.clone(),
+            rows,
+            ..Self::default()
+        };
+        let times = roles.time.as_ref().map(&column).unwrap_or_default();
+        data.measured(times, machine_numbers(&machines))
     }
 
     /// Rows from a CSV file; see [`TrainingData::from_csv`].
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::TooLarge`] above 1 GiB, and as [`TrainingData::from_csv`].
+    /// As [`TrainingData::read_csv_as`].
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read_csv_as(path, &ColumnChoice::default())
+    }
+
+    /// Rows from a CSV file, with the columns that were chosen; see [`TrainingData::from_csv_as`].
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::TooLarge`] above 1 GiB, and as [`TrainingData::from_csv_as`].
+    pub fn read_csv_as(path: impl AsRef<Path>, choice: &ColumnChoice) -> Result<Self> {
         let path = path.as_ref();
         let place = path.display().to_string();
         let bytes = Host::at("/").bytes(path, FILE_LIMIT)?;
         let text = String::from_utf8(bytes)
             .map_err(|e| Error::malformed(&place, "UTF-8 text", e.to_string()))?;
-        Self::from_csv(&text, &place)
+        Self::from_csv_as(&text, &place, choice)
     }
 
     /// How many rows there are.
@@ -282,45 +318,23 @@ impl TrainingData {
     }
 }
 
-/// What a column of a CSV is.
-enum Kind {
-    Time,
-    Machine,
-    Target(Component),
-    Feature,
-    Ignored,
-}
-
-impl Kind {
-    fn of(name: &str) -> Self {
-        if let Some(component) = name.strip_suffix("_power")
-            && let Ok(component) = component.parse()
-        {
-            return Self::Target(component);
-        }
-        match name {
-            "timestamp" => Self::Time,
-            "node_type" | "machine" => Self::Machine,
-            "id" => Self::Ignored,
-            _ if name.starts_with("packge_ratio_") => Self::Ignored,
-            _ => Self::Feature,
-        }
-    }
-}
-
-/// Machines' numbers; none where all rows are of one.
-fn machine_numbers(column: &[f64], place: &str) -> Result<Vec<u32>> {
-    let number = |v: &f64| {
-        let inside = (0.0..=f64::from(u32::MAX)).contains(v) && v.fract() == 0.0;
+/// Machines by their numbers, or numbered in the order of their names.
+fn machine_numbers(cells: &[&str]) -> Vec<u32> {
+    let number = |cell: &&str| {
+        let value = cell.parse::<f64>().ok()?;
+        let inside = (0.0..=f64::from(u32::MAX)).contains(&value) && value.fract() == 0.0;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "checked"
         )]
-        let number = inside.then_some(*v as u32);
-        number.ok_or_else(|| Error::malformed(place, "a machine's number", v.to_string()))
+        let number = inside.then_some(value as u32);
+        number
     };
-    let numbers = column.iter().map(number).collect::<Result<Vec<u32>>>()?;
-    let several = numbers.iter().any(|n| Some(n) != numbers.first());
-    Ok(if several { numbers } else { Vec::new() })
+    let numbers: Option<Vec<u32>> = cells.iter().map(number).collect();
+    numbers.unwrap_or_else(|| {
+        let names: BTreeSet<&str> = cells.iter().copied().collect();
+        let numbers: BTreeMap<&str, u32> = names.into_iter().zip(0..).collect();
+        cells.iter().map(|cell| numbers[cell]).collect()
+    })
 }

@@ -4,6 +4,7 @@
 //! measured on are never seen in training, not even by the scaler.
 
 mod boost;
+mod columns;
 mod curve_fit;
 mod data;
 pub mod defaults;
@@ -24,6 +25,7 @@ mod trainer;
 mod validate;
 
 pub use boost::Boosting;
+pub use columns::{ColumnChoice, ColumnRoles};
 pub use data::TrainingData;
 pub use extract::{Activity, ContainerRow, Extraction, Scope};
 pub use fit::{TrainOptions, cross_validate, train};
