@@ -1,7 +1,6 @@
 //! What a block of code, a process, a cgroup or a command used.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,12 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kepler_core::Error;
 use kepler_core::monitor as core;
 use kepler_core::monitor::{Scope, Window};
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 
 use crate::errors::{run, to_py};
 use crate::log;
-use crate::options::{self, Roots};
+use crate::options::{self, Roots, whole};
 use crate::provenance::Provenance;
 use crate::record::{plain, record};
 use crate::snapshot::Note;
@@ -52,7 +53,8 @@ impl EnergyMeter {
     /// hwmon
     ///     Whether to look for power and energy sensors of the platform.
     #[new]
-    #[pyo3(signature = (*, root=None, proc=None, sys=None, fake=false, rapl=vec!["rapl-powercap".to_owned()], hwmon=true))]
+    #[pyo3(signature = (*, root=None, proc=None, sys=None, fake=false, rapl=vec!["rapl-powercap".to_owned()], hwmon=true),
+        text_signature = "(*, root=None, proc=None, sys=None, fake=False, rapl=('rapl-powercap',), hwmon=True)")]
     fn new(
         py: Python<'_>,
         root: Option<PathBuf>,
@@ -91,9 +93,10 @@ impl EnergyMeter {
     fn measure(
         &self,
         scope: &str,
-        pid: Option<u32>,
+        pid: Option<&Bound<'_, PyInt>>,
         cgroup: Option<String>,
     ) -> PyResult<Measurement> {
+        let pid = pid.map(|pid| whole("pid", pid)).transpose()?;
         let scope = match (scope, pid, cgroup) {
             ("process", None, None) => Scope::Process,
             ("thread", None, None) => Scope::Thread,
@@ -118,33 +121,39 @@ impl EnergyMeter {
 
     /// Runs a command to its end and tells what it and its children used.
     ///
+    /// An exception of a signal handler, such as KeyboardInterrupt, stops the command: by an interrupt, or by SIGTERM for any
+    /// other exception, and by SIGKILL where it stays for five seconds.
+    ///
     /// Parameters
     /// ----------
     /// command
     ///     The program and its arguments. Input and output are this process's own.
     /// cwd
     ///     The folder to run it in.
-    #[pyo3(signature = (command, *, cwd=None))]
+    #[pyo3(signature = (command: "Any", *, cwd=None))]
     fn measure_command(
         &self,
         py: Python<'_>,
-        command: Vec<OsString>,
+        command: &Bound<'_, PyAny>,
         cwd: Option<PathBuf>,
     ) -> PyResult<Measurement> {
-        let [program, arguments @ ..] = command.as_slice() else {
-            return Err(to_py(Error::InvalidInput {
-                what: "command".to_owned(),
-                why: "it is empty".to_owned(),
-            }));
+        let mut command = program(command)?;
+        if let Some(cwd) = cwd {
+            command.current_dir(cwd);
+        }
+        let mut raised = None;
+        let stop = || {
+            Python::attach(|py| {
+                let error = py.check_signals().err()?;
+                let interrupt = error.is_instance_of::<PyKeyboardInterrupt>(py);
+                raised = Some(error);
+                Some(if interrupt { SIGINT } else { SIGTERM })
+            })
         };
-        let (status, measurement) = run(py, || {
-            let mut command = Command::new(program);
-            command.args(arguments);
-            if let Some(cwd) = cwd {
-                command.current_dir(cwd);
-            }
-            self.0.measure_command(&mut command)
-        })?;
+        let (status, measurement) = run(py, || self.0.measure_command_until(&mut command, stop))?;
+        if let Some(error) = raised {
+            return Err(error);
+        }
         Ok(Measurement {
             meter: self.0.clone(),
             scope: Scope::Process,
@@ -154,6 +163,39 @@ impl EnergyMeter {
                 .or_else(|| status.signal().map(|signal| -signal)),
         })
     }
+}
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+/// A command from its program and arguments.
+fn program(words: &Bound<'_, PyAny>) -> PyResult<Command> {
+    if words.is_instance_of::<PyString>() || words.is_instance_of::<PyBytes>() {
+        return Err(PyTypeError::new_err(
+            "command: give the program and its arguments apart, as in [\"ls\", \"-l\"]; shlex.split() parts a line",
+        ));
+    }
+    let word = |(place, word): (usize, PyResult<Bound<'_, PyAny>>)| {
+        let word = word?;
+        let path: PyResult<PathBuf> = word.extract();
+        path.map_err(|_other| {
+            let kind = word.get_type();
+            PyTypeError::new_err(format!(
+                "command[{place}]: expected a str or path, not {kind}"
+            ))
+        })
+    };
+    let words = words.try_iter()?.enumerate().map(word);
+    let words = words.collect::<PyResult<Vec<PathBuf>>>()?;
+    let [program, arguments @ ..] = words.as_slice() else {
+        return Err(to_py(Error::InvalidInput {
+            what: "command".to_owned(),
+            why: "it is empty".to_owned(),
+        }));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
 }
 
 /// What a block used. Asked for inside of the block, the figures are those so far.
@@ -169,6 +211,8 @@ enum State {
     New,
     Begun(Window),
     Ended(Arc<core::Measurement>),
+    /// The block has ended, and what it used could not be told.
+    Failed(PyErr),
 }
 
 #[pymethods]
@@ -213,24 +257,13 @@ impl Measurement {
     /// Each domain apart. Domains overlap: they are not to be added up.
     #[getter]
     fn zones(&self, py: Python<'_>) -> PyResult<BTreeMap<&'static str, Py<MeasuredZone>>> {
-        let zone = |zone: &core::MeasuredDomain| {
-            let record = MeasuredZone {
-                joules: zone.joules.0,
-                node_joules: zone.node_joules.0,
-                provenance: Provenance::new(py, &zone.provenance)?,
-            };
-            Ok((zone.domain.as_str(), Py::new(py, record)?))
-        };
-        self.figures()?.zones.iter().map(zone).collect()
+        zones(py, &*self.figures()?)
     }
 
     /// Where `joules` comes from; None where nothing could be read.
     #[getter]
     fn provenance(&self, py: Python<'_>) -> PyResult<Option<Py<Provenance>>> {
-        self.figures()?
-            .provenance()
-            .map(|from| Provenance::new(py, from))
-            .transpose()
+        provenance(py, &*self.figures()?)
     }
 
     /// The exit status of a measured command, or minus the signal that ended it; None for a block of code.
@@ -239,42 +272,73 @@ impl Measurement {
         self.returncode
     }
 
-    /// The same figures as plain dictionaries, lists, strings and numbers.
-    fn to_dict<'py>(slf: &Bound<'py, Self>) -> PyResult<BTreeMap<&'static str, Bound<'py, PyAny>>> {
+    /// The same figures as plain dictionaries, lists, strings and numbers, all of one reading.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<BTreeMap<&'static str, Bound<'py, PyAny>>> {
+        let now = self.figures()?;
+        let interval = now.interval.map(|(low, high)| (low.0, high.0));
         let figures = [
-            "joules",
-            "interval",
-            "node_joules",
-            "watts",
-            "seconds",
-            "cpu_seconds",
-            "zones",
-            "provenance",
-            "returncode",
+            (
+                "joules",
+                now.joules.map(|joules| joules.0).into_bound_py_any(py)?,
+            ),
+            ("interval", interval.into_bound_py_any(py)?),
+            (
+                "node_joules",
+                now.node_joules
+                    .map(|joules| joules.0)
+                    .into_bound_py_any(py)?,
+            ),
+            (
+                "watts",
+                now.watts().map(|watts| watts.0).into_bound_py_any(py)?,
+            ),
+            ("seconds", now.duration.as_secs_f64().into_bound_py_any(py)?),
+            (
+                "cpu_seconds",
+                now.cpu_time.as_secs_f64().into_bound_py_any(py)?,
+            ),
+            ("zones", zones(py, &now)?.into_bound_py_any(py)?),
+            ("provenance", provenance(py, &now)?.into_bound_py_any(py)?),
+            ("returncode", self.returncode.into_bound_py_any(py)?),
         ];
         figures
             .into_iter()
-            .map(|name| Ok((name, plain(slf.getattr(name)?)?)))
+            .map(|(name, figure)| Ok((name, plain(figure)?)))
             .collect()
     }
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let this = slf.get();
-        let window = run(slf.py(), || this.meter.begin(this.scope.clone()))?;
-        *this.state() = State::Begun(window);
+        run(slf.py(), || {
+            let mut state = this.state();
+            if let State::Begun(_) = &*state {
+                return Err(Error::InvalidInput {
+                    what: "measurement".to_owned(),
+                    why: "its block has begun already: a block inside of it is measured by its own"
+                        .to_owned(),
+                });
+            }
+            *state = State::Begun(this.meter.begin(this.scope.clone())?);
+            Ok(())
+        })?;
         Ok(slf.clone())
     }
 
-    #[pyo3(signature = (*_error: "object"))]
-    fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+    /// What the block raised goes on; what cannot be told of it then is raised by the figures.
+    #[pyo3(signature = (*error: "object"))]
+    fn __exit__(&self, py: Python<'_>, error: &Bound<'_, PyTuple>) -> PyResult<()> {
         let ended = run(py, || match &*self.state() {
             State::Begun(window) => self.meter.end(window).map(Some),
             _ => Ok(None),
-        })?;
-        if let Some(measurement) = ended {
-            *self.state() = State::Ended(Arc::new(measurement));
-        }
-        Ok(())
+        });
+        let raises = error.get_item(0).is_ok_and(|kind| !kind.is_none());
+        let (state, told) = match ended {
+            Ok(None) => return Ok(()),
+            Ok(Some(measurement)) => (State::Ended(Arc::new(measurement)), Ok(())),
+            Err(error) => (State::Failed(error.clone_ref(py)), Err(error)),
+        };
+        *self.state() = state;
+        if raises { Ok(()) } else { told }
     }
 
     /// As ``__enter__``, for ``async with``: nothing is waited for.
@@ -284,15 +348,18 @@ impl Measurement {
     }
 
     /// As ``__exit__``.
-    #[pyo3(signature = (*_error: "object") -> "Any")]
-    fn __aexit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<Ready> {
-        self.__exit__(py, _error).map(|()| Ready(None))
+    #[pyo3(signature = (*error: "object") -> "Any")]
+    fn __aexit__(&self, py: Python<'_>, error: &Bound<'_, PyTuple>) -> PyResult<Ready> {
+        self.__exit__(py, error).map(|()| Ready(None))
     }
 
-    fn __repr__(&self) -> String {
+    fn __repr__(&self, py: Python<'_>) -> String {
+        if let State::New = &*self.state() {
+            return "Measurement(not begun)".to_owned();
+        }
         match self.figures() {
             Ok(figures) => format!("Measurement({figures})"),
-            Err(_) => "Measurement(not begun)".to_owned(),
+            Err(error) => format!("Measurement(no figures: {})", error.value(py)),
         }
     }
 }
@@ -306,12 +373,33 @@ impl Measurement {
         match &*self.state() {
             State::Ended(measurement) => Ok(measurement.clone()),
             State::Begun(window) => self.meter.end(window).map(Arc::new).map_err(to_py),
+            State::Failed(error) => Err(Python::attach(|py| error.clone_ref(py))),
             State::New => Err(to_py(Error::InvalidInput {
                 what: "measurement".to_owned(),
                 why: "the block has not begun: use it in a with statement".to_owned(),
             })),
         }
     }
+}
+
+fn zones(
+    py: Python<'_>,
+    figures: &core::Measurement,
+) -> PyResult<BTreeMap<&'static str, Py<MeasuredZone>>> {
+    let zone = |zone: &core::MeasuredDomain| {
+        let record = MeasuredZone {
+            joules: zone.joules.0,
+            node_joules: zone.node_joules.0,
+            provenance: Provenance::new(py, &zone.provenance)?,
+        };
+        Ok((zone.domain.as_str(), Py::new(py, record)?))
+    };
+    figures.zones.iter().map(zone).collect()
+}
+
+fn provenance(py: Python<'_>, figures: &core::Measurement) -> PyResult<Option<Py<Provenance>>> {
+    let from = figures.provenance();
+    from.map(|from| Provenance::new(py, from)).transpose()
 }
 
 /// An awaitable that is done already.

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -66,6 +67,20 @@ def test_an_interrupt_is_the_commands_and_its_figures_are_told():
         _, told = measuring.communicate(timeout=60)
     assert measuring.returncode == 130
     assert json.loads(told)["returncode"] == -signal.SIGINT
+
+
+def test_whoever_ends_it_ends_the_command(tmp_path):
+    script = "echo $$ > pid.part; mv pid.part pid; exec sleep 600"
+    program = [sys.executable, "-m", "kepler", "measure", "--", "sh", "-c", script]
+    with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as measuring:
+        while not (tmp_path / "pid").exists():
+            assert measuring.poll() is None
+            time.sleep(0.01)
+        measuring.terminate()
+        assert measuring.communicate(timeout=60)[1] == ""
+    assert measuring.returncode == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_help_and_version_are_told():

@@ -54,6 +54,19 @@ def test_a_block_that_crosses_a_fork_is_forked():
     assert m.seconds > 0
 
 
+def test_a_child_that_leaves_a_block_by_exit_leaves_it_quietly():
+    program = """
+import os, sys, kepler
+with kepler.measure():
+    if os.fork() == 0:
+        sys.exit(0)
+    status = os.wait()[1]
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_monitor_that_crosses_a_fork_is_forked_and_the_parents_goes_on():
     monitor = kepler.Monitor(fake=True, usage="procfs")
     monitor.sample()

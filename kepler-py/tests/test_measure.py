@@ -4,10 +4,12 @@ import asyncio
 import functools
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from conftest import burn
@@ -172,6 +174,58 @@ def test_figures_stay_after_an_exception(fake):
     assert m.cpu_seconds >= 0.01
 
 
+def end(child):
+    child.kill()
+    child.wait()
+
+
+def test_what_the_block_raises_wins_over_what_cannot_be_told(fake):
+    child = subprocess.Popen(["sleep", "600"])
+
+    def fail():
+        end(child)
+        raise ZeroDivisionError
+
+    m = fake.measure(pid=child.pid)
+    with pytest.raises(ZeroDivisionError), m:
+        fail()
+    with pytest.raises(kepler.NotFound):
+        _ = m.joules
+    assert "no figures" in repr(m)
+
+
+def test_what_cannot_be_told_is_raised_where_the_block_raises_nothing(fake):
+    child = subprocess.Popen(["sleep", "600"])
+    with pytest.raises(kepler.NotFound), fake.measure(pid=child.pid):
+        end(child)
+
+
+def test_a_block_is_not_begun_inside_of_itself(fake):
+    with fake.measure() as m:
+        with pytest.raises(kepler.InvalidInput, match="begun already"), m:
+            pass
+        burn(0.01)
+    assert m.cpu_seconds >= 0.01
+
+
+def test_figures_inside_of_a_block_are_all_of_one_reading(fake):
+    with fake.measure() as m:
+        burn(0.01)
+        for _ in range(20):
+            figures = m.to_dict()
+            assert figures["watts"] == pytest.approx(figures["joules"] / figures["seconds"], rel=1e-9)
+
+
+def test_another_thread_says_why_it_has_no_figures_of_a_threads_block(fake):
+    told = []
+    with fake.measure("thread") as m:
+        other = threading.Thread(target=lambda: told.append(repr(m)))
+        other.start()
+        other.join()
+    assert "not begun" not in told[0]
+    assert "thread" in told[0]
+
+
 def test_a_block_that_has_not_begun_has_no_figures(fake):
     with pytest.raises(kepler.InvalidInput, match="not begun"):
         _ = fake.measure().joules
@@ -310,6 +364,51 @@ def test_exit_status_and_signal_of_a_command_are_told(fake):
 def test_a_command_that_is_not_there_is_not_found(fake):
     with pytest.raises(kepler.NotFound, match="no-such-program"):
         fake.measure_command(["no-such-program"])
+
+
+def test_a_command_is_words_apart(fake):
+    for line in ("ls -l", b"ls -l"):
+        with pytest.raises(TypeError, match="apart"):
+            fake.measure_command(line)
+        with pytest.raises(TypeError, match="apart"):
+            kepler.measure_command(line)
+    with pytest.raises(TypeError, match=r"command\[1\].*int"):
+        fake.measure_command(["sleep", 1])
+    with pytest.raises(kepler.InvalidInput, match="empty"):
+        fake.measure_command([])
+    assert fake.measure_command((Path("/bin/sh"), "-c", "exit 3")).returncode == 3
+
+
+def test_a_folder_that_is_not_there_is_named(fake, tmp_path):
+    with pytest.raises(kepler.NotFound, match="no-such-folder"):
+        fake.measure_command(["true"], cwd=tmp_path / "no-such-folder")
+    assert fake.measure_command(["sh", "-c", f"test $PWD = {tmp_path}"], cwd=tmp_path).returncode == 0
+
+
+MEASURING = """
+import os, sys, kepler
+try:
+    kepler.measure_command(["sh", "-c", "echo $$ > pid.part; mv pid.part pid; exec sleep 600"])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_ends_a_command_and_is_raised(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", MEASURING], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as python:
+        while not (tmp_path / "pid").exists():
+            assert python.poll() is None
+            time.sleep(0.01)
+        python.send_signal(signal.SIGINT)
+        assert python.communicate(timeout=60)[0] == "interrupted\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize("pid", [-1, 2**40])
+def test_pids_that_cannot_be_are_named(fake, pid):
+    with pytest.raises(kepler.InvalidInput, match="pid"):
+        fake.measure(pid=pid)
 
 
 def test_another_process_is_measured_by_its_pid(fake):

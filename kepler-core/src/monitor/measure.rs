@@ -181,19 +181,41 @@ impl EnergyMeter {
     /// Runs a command to its end and tells what it and its children used, by their own resource usage.
     ///
     /// # Errors
-    /// As [`EnergyMeter::begin`]; [`Error::Kernel`] with the program when it cannot be started.
+    /// As [`EnergyMeter::begin`]; [`Error::Kernel`] with the program when it cannot be started, or with its folder when that is
+    /// none.
     pub fn measure_command(&self, command: &mut Command) -> Result<(ExitStatus, Measurement)> {
+        self.run(command, None)
+    }
+
+    /// As [`EnergyMeter::measure_command`], stopped before its end when `stop` names a signal, such as 2 for an interrupt.
+    ///
+    /// `stop` is asked some times a second, and whenever a signal arrives at the calling thread. The command has a moment to end
+    /// by itself, as by the interrupt that a terminal sends to it too, is then sent the signal, and killed where it stays for
+    /// five seconds, or when `stop` names one again.
+    ///
+    /// # Errors
+    /// As [`EnergyMeter::measure_command`].
+    pub fn measure_command_until(
+        &self,
+        command: &mut Command,
+        mut stop: impl FnMut() -> Option<i32>,
+    ) -> Result<(ExitStatus, Measurement)> {
+        self.run(command, Some(&mut stop))
+    }
+
+    fn run(
+        &self,
+        command: &mut Command,
+        stop: Option<&mut dyn FnMut() -> Option<i32>>,
+    ) -> Result<(ExitStatus, Measurement)> {
         self.same_process()?;
         let before = self.read();
         let start = self.now();
-        let call = format!("running {}", command.get_program().display());
-        let failed = |source| Error::Kernel {
-            call: call.clone(),
-            source,
-            hint: String::new(),
-        };
-        let child = command.spawn().map_err(failed)?;
-        let (status, cpu) = super::child::wait(&child).map_err(failed)?;
+        let child = command.spawn().map_err(|source| failed(command, source))?;
+        if let Some(stop) = stop {
+            super::child::until_ended(&child, stop);
+        }
+        let (status, cpu) = super::child::wait(&child).map_err(|source| failed(command, source))?;
         let duration = self.now().saturating_sub(start);
         let now = self.read();
         Ok((status, self.measurement(&before, &now, duration, cpu)))
@@ -288,6 +310,16 @@ impl EnergyMeter {
             cpu_time: cpu,
             zones,
         }
+    }
+}
+
+fn failed(command: &Command, source: std::io::Error) -> Error {
+    let folder = command.get_current_dir().filter(|folder| !folder.is_dir());
+    let hint = folder.map(|folder| format!("there is no folder {} to run it in", folder.display()));
+    Error::Kernel {
+        call: format!("running {}", command.get_program().display()),
+        source,
+        hint: hint.unwrap_or_default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Blocks of code, processes and commands: their own clocks, the machine's meters.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -234,6 +235,36 @@ fn a_command_that_does_not_exist_is_not_found() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("/nowhere/command"), "{error}");
+}
+
+#[test]
+fn a_folder_that_a_command_cannot_run_in_is_named() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let mut command = Command::new("true");
+    let error = meter
+        .measure_command(command.current_dir("/nowhere/folder"))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("/nowhere/folder"), "{error}");
+}
+
+#[test]
+fn a_command_that_is_stopped_gets_the_signal_and_is_killed_when_it_is_stopped_again() {
+    let meter = meter(&[(Domain::Package, 30.0)]);
+    let stopped = |script: &str, times: usize| {
+        let mut left = times;
+        let stop = || {
+            left = left.checked_sub(1)?;
+            Some(libc::SIGTERM)
+        };
+        let mut command = Command::new("sh");
+        let used = meter.measure_command_until(command.args(["-c", script]), stop);
+        used.unwrap().0.signal()
+    };
+    assert_eq!(stopped("exec sleep 600", 1), Some(libc::SIGTERM));
+    let deaf = "trap '' TERM; while :; do sleep 1; done";
+    assert_eq!(stopped(deaf, 2), Some(libc::SIGKILL));
+    assert_eq!(stopped("exit 0", 0), None);
 }
 
 #[test]

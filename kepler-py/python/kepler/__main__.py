@@ -72,6 +72,8 @@ def _measure(options: argparse.Namespace) -> int:
         options.usage.error("which command?")
     # An interrupt is for the command, which has it from the terminal; what it used until then is still told.
     signal.signal(signal.SIGINT, _leave_it)
+    # Whoever ends this program means the command.
+    signal.signal(signal.SIGTERM, _end)
     try:
         m = kepler.measure_command(command)
     except (kepler.NotFound, kepler.PermissionDenied) as error:
@@ -84,6 +86,10 @@ def _measure(options: argparse.Namespace) -> int:
 
 def _leave_it(_signal: int, _frame: object) -> None:
     pass
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _doctor(_options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@ from _typeshed import SupportsGetItem
 from os import PathLike
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Container", "Diagnosis", "DomainEnergy", "Ended", "EnergyMeter", "MachineSpec", "MeasuredZone", "Measurement", "ModelEntry", "Monitor", "Node", "Note", "Pod", "Process", "Provenance", "RawModel", "RawOptions", "RawRegistry", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "train_arrays", "train_csv", "version"]
+__all__ = ["Container", "Diagnosis", "DomainEnergy", "Ended", "EnergyMeter", "MachineSpec", "MeasuredZone", "Measurement", "ModelEntry", "Monitor", "Node", "Note", "Pod", "Process", "Provenance", "RawColumns", "RawModel", "RawOptions", "RawRegistry", "Ready", "Snapshot", "Sources", "VirtualMachine", "Zone", "_raise", "doctor", "train_arrays", "train_csv", "version"]
 
 @final
 class Container:
@@ -219,7 +219,7 @@ class EnergyMeter:
         hwmon
             Whether to look for power and energy sensors of the platform.
         """
-    def measure(self, /, scope: str = "process", *, pid: SupportsIndex | None = None, cgroup: str | None = None) -> Measurement:
+    def measure(self, /, scope: str = "process", *, pid: int | None = None, cgroup: str | None = None) -> Measurement:
         """
         A block to be measured: ``with meter.measure() as m``.
 
@@ -231,9 +231,12 @@ class EnergyMeter:
         pid, cgroup
             Another process, or everything in a cgroup by its path, in place of this process.
         """
-    def measure_command(self, /, command: SupportsGetItem[int, str], *, cwd: str | PathLike[str] | None = None) -> Measurement:
+    def measure_command(self, /, command: "Any", *, cwd: str | PathLike[str] | None = None) -> Measurement:
         """
         Runs a command to its end and tells what it and its children used.
+
+        An exception of a signal handler, such as KeyboardInterrupt, stops the command: by an interrupt, or by SIGTERM for any
+        other exception, and by SIGKILL where it stays for five seconds.
 
         Parameters
         ----------
@@ -334,12 +337,15 @@ class Measurement:
         """
         As ``__enter__``, for ``async with``: nothing is waited for.
         """
-    def __aexit__(self, /, *_error: "object") -> "Any":
+    def __aexit__(self, /, *error: "object") -> "Any":
         """
         As ``__exit__``.
         """
     def __enter__(self, /) -> Measurement: ...
-    def __exit__(self, /, *_error: "object") -> None: ...
+    def __exit__(self, /, *error: "object") -> None:
+        """
+        What the block raised goes on; what cannot be told of it then is raised by the figures.
+        """
     def __repr__(self, /) -> str: ...
     @property
     def cpu_seconds(self, /) -> float:
@@ -379,7 +385,7 @@ class Measurement:
         """
     def to_dict(self, /) -> dict[str, Any]:
         """
-        The same figures as plain dictionaries, lists, strings and numbers.
+        The same figures as plain dictionaries, lists, strings and numbers, all of one reading.
         """
     @property
     def watts(self, /) -> float | None:
@@ -779,6 +785,17 @@ class Provenance:
         """
 
 @final
+class RawColumns:
+    """
+    Which columns are what, as the core tells it from their names and what was chosen.
+    """
+    def __new__(cls, /, target: str | None, targets: dict[str, str] | None, features: SupportsGetItem[int, str] | None, time: str | None, machine: str | None) -> RawColumns: ...
+    def roles(self, /, names: SupportsGetItem[int, str]) -> tuple[dict[str, str], list[str], str | None, str | None]:
+        """
+        The columns of power by component, of features, of time and of machines.
+        """
+
+@final
 class RawModel:
     """
     A checked power model. The public class around it is `kepler.PowerModel`.
@@ -843,7 +860,7 @@ class RawOptions:
     """
     How a model is trained and judged.
     """
-    def __new__(cls, /, trainer: str, name: str, output_type: str, energy_source: str | None, data: str, seed: SupportsIndex, splits: SupportsGetItem[int, str] | None, folds: SupportsIndex) -> RawOptions: ...
+    def __new__(cls, /, trainer: str, name: str, output_type: str, energy_source: str | None, data: str, seed: int, splits: SupportsGetItem[int, str] | None, folds: int) -> RawOptions: ...
 
 @final
 class RawRegistry:
@@ -863,7 +880,7 @@ class RawRegistry:
         """
         The model of an entry by its path.
         """
-    def select(self, /, source: str, output_type: str, features: SupportsGetItem[int, str], machine: tuple[str | None, SupportsIndex | None, SupportsIndex | None, SupportsIndex | None, SupportsIndex | None] | None, node_type: SupportsIndex | None, trainer: str, filter: str, loose: bool, policy: str) -> tuple[RawModel, str, float, float] | None:
+    def select(self, /, source: str, output_type: str, features: SupportsGetItem[int, str], machine: tuple[str | None, SupportsIndex | None, SupportsIndex | None, SupportsIndex | None, SupportsIndex | None] | None, node_type: int | None, trainer: str, filter: str, loose: bool, policy: str) -> tuple[RawModel, str, float, float] | None:
         """
         The best model for what is at hand; None when none fits.
         """
@@ -1164,7 +1181,7 @@ def train_arrays(features: SupportsGetItem[int, str], rows: "Any", targets: dict
     Trains on rows of features and watts by component.
     """
 
-def train_csv(path: str | PathLike[str], features: SupportsGetItem[int, str] | None, options: RawOptions, progress: "Any") -> RawModel:
+def train_csv(path: str | PathLike[str], columns: RawColumns, options: RawOptions, progress: "Any") -> RawModel:
     """
     Trains on a CSV file.
     """

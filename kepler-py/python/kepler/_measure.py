@@ -60,13 +60,21 @@ def measure(
     return (meter or default_meter()).measure(scope, pid=pid, cgroup=cgroup)
 
 
-def measure_command(command: Sequence[str], *, cwd: str | None = None, meter: EnergyMeter | None = None) -> Measurement:
+def measure_command(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: str | os.PathLike[str] | None = None,
+    meter: EnergyMeter | None = None,
+) -> Measurement:
     """Run a command to its end and tell what it and its children used.
+
+    An exception of a signal handler, such as KeyboardInterrupt, stops the command: by an interrupt, or by SIGTERM for
+    any other exception, and by SIGKILL where it stays for five seconds.
 
     Parameters
     ----------
     command
-        The program and its arguments. Input and output are this process's own.
+        The program and its arguments, apart: ``["ls", "-l"]``. Input and output are this process's own.
     cwd
         The folder to run it in.
     meter
@@ -78,7 +86,7 @@ def measure_command(command: Sequence[str], *, cwd: str | None = None, meter: En
     >>> kepler.measure_command(["true"]).returncode
     0
     """
-    return (meter or default_meter()).measure_command(list(command), cwd=cwd)
+    return (meter or default_meter()).measure_command(command, cwd=cwd)
 
 
 class Measured(Protocol[P, R]):
