@@ -1,6 +1,6 @@
 """The whole-process figures of the README, in the order of its table, each beside its limit.
 
-    python3 benches/figures.py sampling    CPU of a sample by process and thread, buffers, text
+    python3 benches/figures.py sampling    CPU of a sample by process and thread, buffers, text, pod lists
     python3 benches/figures.py exporter    CPU, memory and scrape time under 2,000 and 300 processes
     python3 benches/figures.py short       short-lived processes against getrusage
     python3 benches/figures.py prometheus  the same through a real Prometheus
@@ -155,6 +155,9 @@ def sampling():
                      **(limits if source == "ebpf" else {}))
     told = sample("text", 100_000)
     tell("text of a page", {name: told[name] for name in ["series", "ms", "first_ms"]}, ms=at_most(50))
+    told = sample("pods", 2000)
+    figures = {name: told[name] for name in ["pods", "kib", "list_ms", "watch_ms"]}
+    tell("pod lists, CPU time", figures, list_ms=at_most(5), watch_ms=at_most(8))
 
 
 def exporter_figures():

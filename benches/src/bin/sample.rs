@@ -4,6 +4,7 @@
 //! sample cost SAMPLES [ebpf|procfs]             CPU of a sample by process and by thread, whatever else runs now
 //! sample short COUNT MILLISECONDS [MIB]         CPU time of short-lived processes in process records, against getrusage
 //! sample text SERIES                            time to write the text of so many series
+//! sample pods COUNT                             CPU time to read a pod list, and to read as many changes of a watch
 //! sample hooks OBJECT                           cost of our hook on each context switch, beside an empty one (benches/bpf)
 //! ```
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
@@ -18,6 +19,7 @@ use kepler_core::usage::ebpf::{Ebpf, Options};
 use kepler_core::usage::{
     Counter, Counters, NodeUsage, Process, ProcessKey, ProcessUsage, Scripted, Usage, UsageSource,
 };
+use kepler_core::workload::PodTable;
 use kepler_core::{Host, Result};
 
 fn main() -> Result<()> {
@@ -32,6 +34,7 @@ fn main() -> Result<()> {
         Some("cost") => cost(number(1, 20), words.get(2).map(String::as_str)),
         Some("short") => short(number(1, 845), number(2, 20), number(3, 0)),
         Some("text") => text(number(1, 100_000)),
+        Some("pods") => pods(number(1, 2000)),
         Some("hooks") => {
             hooks(words.get(1).map_or("", String::as_str)).unwrap_or_else(|e| panic!("{e}"));
             Ok(())
@@ -77,6 +80,56 @@ fn cost(samples: u64, usage: Option<&str>) -> Result<()> {
         median / f64::from(u32::try_from(tasks.max(1)).unwrap_or(u32::MAX)),
         rss_kib("VmRSS:"),
         rss_kib("VmHWM:").saturating_sub(before),
+    );
+    Ok(())
+}
+
+/// The list as a kubelet answers, with what a small deployment puts into a pod; the changes as an API server's watch begins.
+fn pods(count: u64) -> Result<()> {
+    let pod = |i: u64| {
+        let environment: Vec<String> = (0..12)
+            .map(|n| format!(r#"{{"name":"SETTING_{n}","value":"https://service-{n}.shop.svc.cluster.local:8443/v1"}}"#))
+            .collect();
+        let conditions = ["Initialized", "Ready", "ContainersReady", "PodScheduled"].map(|kind| {
+            format!(r#"{{"type":"{kind}","status":"True","lastProbeTime":null,"lastTransitionTime":"2026-01-01T00:00:00Z"}}"#)
+        });
+        format!(
+            r#"{{"metadata":{{"name":"web-{i}","namespace":"shop","uid":"{i:08x}-1f0c-4f9e-8a11-0b2d8e7c5a33","resourceVersion":"{i}","labels":{{"app":"web"}}}},"spec":{{"nodeName":"node","containers":[{{"name":"app","image":"registry.example/shop/web:1.2","env":[{}],"resources":{{"limits":{{"cpu":"1","memory":"1Gi"}}}},"livenessProbe":{{"httpGet":{{"path":"/healthz","port":8080}},"periodSeconds":10}}}}]}},"status":{{"phase":"Running","conditions":[{}],"containerStatuses":[{{"name":"app","containerID":"containerd://{i:064x}","restartCount":0,"ready":true,"image":"registry.example/shop/web:1.2"}}]}}}}"#,
+            environment.join(","),
+            conditions.join(","),
+        )
+    };
+    let all: Vec<String> = (1..=count).map(pod).collect();
+    let list = format!(
+        r#"{{"kind":"PodList","metadata":{{"resourceVersion":"7"}},"items":[{}]}}"#,
+        all.join(",")
+    );
+    let changes: Vec<String> = all
+        .iter()
+        .map(|pod| format!("{{\"type\":\"ADDED\",\"object\":{pod}}}\n"))
+        .collect();
+    let (mut listed, mut changed) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let start = Host::thread_cpu_time();
+        let table = PodTable::parse(list.as_bytes())?;
+        listed.push(Host::thread_cpu_time() - start);
+        assert_eq!(table.len() as u64, count);
+        let (start, mut table) = (Host::thread_cpu_time(), PodTable::default());
+        for change in &changes {
+            table.apply(change.as_bytes())?;
+        }
+        changed.push(Host::thread_cpu_time() - start);
+        assert_eq!(table.len() as u64, count);
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    };
+    println!(
+        r#"{{"sample":"pods","pods":{count},"kib":{},"list_ms":{:.2},"watch_ms":{:.2}}}"#,
+        list.len() / 1024,
+        median(&mut listed),
+        median(&mut changed),
     );
     Ok(())
 }
