@@ -75,12 +75,10 @@ fn https_and_http_stand_side_by_side() {
     let server = serve(&folder, &["127.0.0.1:0", "http://127.0.0.1:0", &unix]);
     let (tls, plain) = (server.addresses[0], server.addresses[1]);
     let ca = folder.text("ca.crt");
-    for (http, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+    for (number, (http, version)) in [("--http1.1", "1.1"), ("--http2", "2")].iter().enumerate() {
         let said = curl(&[http, "--cacert", &ca, &format!("https://{tls}/who")]);
-        assert_eq!(
-            said,
-            format!("Peer {{ address: Some(127.0.0.1), tls: true }}\n\n200 {version}")
-        );
+        let peer = format!("Peer {{ address: Some(127.0.0.1), tls: true, connection: {number} }}");
+        assert_eq!(said, format!("{peer}\n\n200 {version}"));
     }
     let said = curl(&[&format!("http://{plain}/who")]);
     assert!(said.contains("tls: false"), "{said}");
