@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ends::End;
 use super::text::label;
+use crate::fit;
 use crate::monitor::{ContainerSnapshot, EndedSnapshot, ProcessSnapshot, State, WorkloadUsage};
 use crate::usage::{Process, ProcessKey};
 use crate::workload::{Container, Pod, VirtualMachine, Workload};
@@ -236,6 +237,7 @@ impl ProcessLabels {
             }
         }
         self.known.retain(|_, known| known.page == self.pages);
+        fit::table(&mut self.known);
         rows
     }
 }

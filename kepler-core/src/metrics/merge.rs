@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::monitor::{Sum, WorkloadUsage};
+use crate::fit;
+use crate::monitor::{Id, Sum, WorkloadUsage};
 
 /// The workloads of one level under the labels of one generation, from page to page.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
     page: u64,
-    /// What each workload had used on the last page.
-    members: HashMap<Box<str>, (Sum, u64)>,
+    /// What each workload had used when it was last on a page.
+    members: HashMap<Id, (Sum, u64)>,
     /// By their labels, in the order of export.
     together: BTreeMap<Arc<str>, (WorkloadUsage, u64)>,
 }
@@ -24,11 +25,18 @@ impl Merger {
         self.page += 1;
     }
 
-    /// One workload, by an id of its own.
-    pub(super) fn add(&mut self, member: &str, labels: &str, usage: &WorkloadUsage) {
+    /// One that is there without an entry of its own: it may come back with what it had and more.
+    pub(super) fn keep(&mut self, member: &Id) {
+        if let Some((_, last)) = self.members.get_mut(member) {
+            *last = self.page;
+        }
+    }
+
+    /// One workload, by what tells it apart.
+    pub(super) fn add(&mut self, member: Id, labels: &str, usage: &WorkloadUsage) {
         let page = self.page;
         let now = Sum::of(usage);
-        let grown = match self.members.get_mut(member) {
+        let grown = match self.members.get_mut(&member) {
             Some((before, last)) => {
                 *last = page;
                 let grown = now.since(before);
@@ -36,7 +44,7 @@ impl Merger {
                 grown
             }
             None => {
-                self.members.insert(member.into(), (now.clone(), page));
+                self.members.insert(member, (now.clone(), page));
                 now
             }
         };
@@ -57,6 +65,7 @@ impl Merger {
     pub(super) fn end(&mut self) -> impl Iterator<Item = (&Arc<str>, &WorkloadUsage)> {
         let page = self.page;
         self.members.retain(|_, (_, last)| *last == page);
+        fit::table(&mut self.members);
         self.together.retain(|_, (_, last)| *last == page);
         self.together
             .iter()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::family::Level;
 use super::labels::{Fields, Highest, Labels, Modes, ProcessLabels, Row};
 use super::merge::Merger;
-use crate::monitor::{Snapshot, WorkloadUsage};
+use crate::monitor::{Id, Snapshot, WorkloadUsage};
 
 /// The rows of each level.
 #[derive(Debug, Default)]
@@ -133,6 +133,9 @@ impl Kept {
             each(snapshot, level, |id, fields, usage| {
                 merger.add(id, &fields.chosen(newer, allowed), usage);
             });
+            for id in &snapshot.moves.folded {
+                merger.keep(id);
+            }
             let all = merger.end().map(|(labels, usage)| {
                 let key = format!("{} {newer} {labels}", level.as_str());
                 Row {
@@ -154,39 +157,40 @@ impl Kept {
     }
 }
 
-/// Each workload of a level that is exported, by an id of its own.
-fn each(
-    snapshot: &Snapshot,
-    level: Level,
-    mut take: impl FnMut(&str, &Fields<'_>, &WorkloadUsage),
-) {
+/// Each workload of a level that is exported, by what tells it apart.
+fn each(snapshot: &Snapshot, level: Level, mut take: impl FnMut(Id, &Fields<'_>, &WorkloadUsage)) {
     match level {
         Level::Node => {}
         Level::Process => {
             for p in &snapshot.processes {
-                let (key, pid) = (p.process.key, p.process.key.pid.to_string());
+                let pid = p.process.key.pid.to_string();
                 let fields = Fields::process(&pid, &p.process, &p.workload);
-                take(&format!("{pid} {}", key.start_ns), &fields, &p.usage);
+                take(Id::Process(p.process.key), &fields, &p.usage);
             }
             for e in &snapshot.ended {
-                let container = e.container.as_ref().map_or("", |c| &c.id);
-                let fields = Fields::ended(e);
-                take(&format!("ended {container} {}", e.comm), &fields, &e.usage);
+                let container = e.container.as_ref().map(|c| c.id.clone());
+                let id = Id::Ended(container, e.comm.clone());
+                take(id, &Fields::ended(e), &e.usage);
             }
         }
         Level::Container => {
             let all = &snapshot.containers;
-            all.iter()
-                .for_each(|c| take(&c.container.id, &Fields::container(c), &c.usage));
+            all.iter().for_each(|c| {
+                take(
+                    Id::Group(c.container.id.clone()),
+                    &Fields::container(c),
+                    &c.usage,
+                )
+            });
         }
         Level::Vm => {
             let all = &snapshot.vms;
             all.iter()
-                .for_each(|v| take(&v.vm.id, &Fields::vm(&v.vm), &v.usage));
+                .for_each(|v| take(Id::Group(v.vm.id.clone()), &Fields::vm(&v.vm), &v.usage));
         }
         Level::Pod => {
             let named = snapshot.pods.iter().filter(|p| p.pod.name.is_some());
-            named.for_each(|p| take(&p.pod.uid, &Fields::pod(&p.pod), &p.usage));
+            named.for_each(|p| take(Id::Group(p.pod.uid.clone()), &Fields::pod(&p.pod), &p.usage));
         }
     }
 }

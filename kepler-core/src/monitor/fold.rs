@@ -8,14 +8,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::usage::ProcessKey;
+use crate::fit;
 use crate::workload::{Container, Pod, Runtime, VirtualMachine};
 
 use super::snapshot::{
-    ContainerSnapshot, EndedSnapshot, OTHER, PodSnapshot, Snapshot, State, VmSnapshot,
+    ContainerSnapshot, EndedSnapshot, Id, OTHER, PodSnapshot, Snapshot, State, VmSnapshot,
     WorkloadUsage,
 };
 use super::sum::Sum;
@@ -34,23 +33,16 @@ use super::sum::Sum;
 #[derive(Debug)]
 pub struct Fold {
     limit: usize,
-    processes: Book<Id>,
-    containers: Book<Arc<str>>,
-    pods: Book<Arc<str>>,
-    vms: Book<Arc<str>>,
-}
-
-/// A process, or ended ones together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Id {
-    Process(ProcessKey),
-    Ended(Option<Arc<str>>, Arc<str>),
+    processes: Book,
+    containers: Book,
+    pods: Book,
+    vms: Book,
 }
 
 /// The workloads of one level.
-#[derive(Debug)]
-struct Book<K> {
-    known: HashMap<K, Known>,
+#[derive(Debug, Default)]
+struct Book {
+    known: HashMap<Id, Known>,
     /// What was booked to the others so far.
     other: Option<WorkloadUsage>,
     turn: u64,
@@ -87,7 +79,7 @@ impl Fold {
 
     /// The snapshot with the others folded. Snapshots are to come in the order they were taken.
     pub fn apply(&mut self, mut snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
-        // The monitor gave it away and nobody else has it yet, so nothing is copied.
+        // Copied only where somebody else has it too.
         let mine = Arc::make_mut(&mut snapshot);
         let at = At {
             sequence: mine.sequence,
@@ -102,6 +94,7 @@ impl Fold {
             let (from, to) = (Id::Process(process), Id::Ended(container, comm));
             self.processes.pass_on(&from, to);
         }
+        let mut folded = Vec::new();
         let living = mine
             .processes
             .iter_mut()
@@ -112,7 +105,9 @@ impl Fold {
         });
         // That of names that are not told apart would have the labels of the others.
         let own = |id: &Id| *id != Id::Ended(None, OTHER.into());
-        let (kept, other) = self.processes.turn(living.chain(ended), own, at);
+        let (kept, other) = self
+            .processes
+            .turn(living.chain(ended), own, at, &mut folded);
         let unnamed = mine.ended.iter();
         let unnamed = unnamed.filter(|e| e.container.is_none() && &*e.comm == OTHER);
         let count = unnamed.map(|e| e.count).sum();
@@ -128,8 +123,8 @@ impl Fold {
         }));
 
         let all = mine.containers.iter_mut();
-        let all = all.map(|c| (c.container.id.clone(), &mut c.usage));
-        let (kept, other) = self.containers.turn(all, |_| true, at);
+        let all = all.map(|c| (Id::Group(c.container.id.clone()), &mut c.usage));
+        let (kept, other) = self.containers.turn(all, |_| true, at, &mut folded);
         let mut kept = kept.into_iter();
         mine.containers.retain(|_| kept.next().unwrap_or(true));
         mine.containers.extend(other.map(|usage| ContainerSnapshot {
@@ -144,8 +139,8 @@ impl Fold {
         }));
 
         let all = mine.pods.iter_mut();
-        let all = all.map(|p| (p.pod.uid.clone(), &mut p.usage));
-        let (kept, other) = self.pods.turn(all, |_| true, at);
+        let all = all.map(|p| (Id::Group(p.pod.uid.clone()), &mut p.usage));
+        let (kept, other) = self.pods.turn(all, |_| true, at, &mut folded);
         let mut kept = kept.into_iter();
         mine.pods.retain(|_| kept.next().unwrap_or(true));
         mine.pods.extend(other.map(|usage| PodSnapshot {
@@ -157,8 +152,11 @@ impl Fold {
             usage,
         }));
 
-        let all = mine.vms.iter_mut().map(|v| (v.vm.id.clone(), &mut v.usage));
-        let (kept, other) = self.vms.turn(all, |_| true, at);
+        let all = mine
+            .vms
+            .iter_mut()
+            .map(|v| (Id::Group(v.vm.id.clone()), &mut v.usage));
+        let (kept, other) = self.vms.turn(all, |_| true, at, &mut folded);
         let mut kept = kept.into_iter();
         mine.vms.retain(|_| kept.next().unwrap_or(true));
         mine.vms.extend(other.map(|usage| VmSnapshot {
@@ -169,20 +167,21 @@ impl Fold {
             }),
             usage,
         }));
+        mine.moves.folded = folded;
         snapshot
     }
 }
 
-impl<K: Eq + Hash> Book<K> {
+impl Book {
     /// What a workload used so far passes on to no other.
-    fn keep_back(&mut self, from: &K) {
+    fn keep_back(&mut self, from: &Id) {
         if let Some(known) = self.known.get_mut(from) {
             known.late = Sum::default();
         }
     }
 
     /// What `from` used since is told by `to` from now on.
-    fn pass_on(&mut self, from: &K, to: K) {
+    fn pass_on(&mut self, from: &Id, to: Id) {
         if let Some(known) = self.known.get_mut(from) {
             let late = std::mem::take(&mut known.late);
             self.known.entry(to).or_default().ahead.add(&late);
@@ -192,9 +191,10 @@ impl<K: Eq + Hash> Book<K> {
     /// Which of the workloads keep an entry, in their order, and the entry of the others. `own` tells which may have one.
     fn turn<'a>(
         &mut self,
-        workloads: impl Iterator<Item = (K, &'a mut WorkloadUsage)>,
-        own: impl Fn(&K) -> bool,
+        workloads: impl Iterator<Item = (Id, &'a mut WorkloadUsage)>,
+        own: impl Fn(&Id) -> bool,
         at: At,
+        folded: &mut Vec<Id>,
     ) -> (Vec<bool>, Option<WorkloadUsage>) {
         self.turn += 1;
         let workloads: Vec<_> = workloads.collect();
@@ -209,6 +209,9 @@ impl<K: Eq + Hash> Book<K> {
             Sum::still(other);
         }
         for ((key, usage), kept) in workloads.into_iter().zip(&kept) {
+            if !kept {
+                folded.push(key.clone());
+            }
             let known = match self.known.entry(key) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => entry.insert(Known::default()),
@@ -225,6 +228,7 @@ impl<K: Eq + Hash> Book<K> {
         }
         let turn = self.turn;
         self.known.retain(|_, known| known.turn == turn);
+        fit::table(&mut self.known);
         (kept, self.other.clone())
     }
 }
@@ -272,15 +276,5 @@ impl Known {
         self.hidden.add(&open);
         self.late.add(&open);
         open
-    }
-}
-
-impl<K> Default for Book<K> {
-    fn default() -> Self {
-        Self {
-            known: HashMap::new(),
-            other: None,
-            turn: 0,
-        }
     }
 }

@@ -41,6 +41,8 @@ pub use measure::{EnergyMeter, MeasuredDomain, Measurement, Scope, Window};
 pub use models::{ModelFetches, Models};
 pub use names::PodNames;
 pub use rank::{Ranked, WorkloadKind};
+#[cfg(feature = "metrics")]
+pub(crate) use snapshot::Id;
 pub use snapshot::{
     ContainerSnapshot, DomainSnapshot, EndedSnapshot, Moves, NodeSnapshot, PodSnapshot,
     ProcessSnapshot, SampleCost, Snapshot, Sources, State, VmSnapshot, WorkloadEnergy,

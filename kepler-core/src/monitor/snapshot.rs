@@ -190,6 +190,16 @@ pub struct EndedSnapshot {
     pub usage: WorkloadUsage,
 }
 
+/// What a workload is told apart by among those of its level.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Id {
+    Process(ProcessKey),
+    /// Ended processes of one name in one container.
+    Ended(Option<Arc<str>>, Arc<str>),
+    /// A container, pod or virtual machine.
+    Group(Arc<str>),
+}
+
 /// What passed in one sample from entries of processes to those of ended ones together, so that [`Fold`](super::Fold) tells
 /// nothing twice.
 #[derive(Clone, Debug, Default)]
@@ -200,6 +210,8 @@ pub struct Moves {
     pub(super) shown: Vec<ProcessKey>,
     /// Processes that earlier samples had, and the container and name of the entry they went to.
     pub(super) processes: Vec<(ProcessKey, Option<Arc<str>>, Arc<str>)>,
+    /// Workloads, of any level, that are there and have no entry of their own now.
+    pub(crate) folded: Vec<Id>,
 }
 
 /// Which sources are in use and why not others.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kepler_core::ErrorKind;
 use kepler_core::metrics::{FAMILIES, Format, Kind, Level, Selection};
-use kepler_core::monitor::{EndedSnapshot, Snapshot, State};
+use kepler_core::monitor::{EndedSnapshot, Fold, Snapshot, State};
+use kepler_core::{ErrorKind, Joules};
 
 use crate::metrics::{
     count, everything, exposition, fed, missing, page, process, samples, snapshot, value,
@@ -124,6 +124,34 @@ fn a_counter_goes_on_when_one_of_many_ends_and_is_forgotten() {
     assert_eq!(seconds(&now), Some(19.0));
     now.processes.clear();
     assert_eq!(seconds(&now), None);
+}
+
+#[test]
+fn what_was_folded_for_a_while_is_not_counted_again() {
+    let mut exposition = exposition(&with(&["comm"]));
+    let mut fold = Fold::to(1);
+    let mut now = snapshot();
+    let workload = now.processes[0].workload.clone();
+    now.processes = vec![
+        process(71, 1, "make", &workload),
+        process(72, 1, "make", &workload),
+    ];
+    now.ended.clear();
+    let mut shown = |seconds: [u32; 2]| {
+        now.sequence += 1;
+        for (process, seconds) in now.processes.iter_mut().zip(seconds) {
+            process.usage.counters.cpu_ns = u64::from(seconds) * 1_000_000_000;
+            process.usage.energy[0].joules = Joules(seconds.into());
+        }
+        let text = exposition.page(&fold.apply(Arc::new(now.clone())), Format::Text);
+        let text = text.into_text();
+        let name = "kepler_process_cpu_seconds_total";
+        ["make", "(other)"].map(|comm| value(&text, name, &[("comm", comm)]).to_string())
+    };
+    // The larger one has an entry: first 71, then 72, then 71 again.
+    assert_eq!(shown([10, 5]), ["10", "5"]);
+    assert_eq!(shown([10, 20]), ["25", "5"]);
+    assert_eq!(shown([30, 20]), ["45", "5"]);
 }
 
 #[test]
