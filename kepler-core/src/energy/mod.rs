@@ -1,6 +1,7 @@
 //! Where energy is measured: hardware meters behind one trait.
 
 mod hwmon;
+mod law;
 mod meter;
 #[cfg(feature = "nvml")]
 mod nvml;

@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::nvml::{self, Library};
 use crate::provenance::Provenance;
 
+use super::law::{Kind, Law};
 use super::meter::{Meter, ceiling};
 use super::power::Power;
 use super::suspends::Suspends;
@@ -21,19 +22,8 @@ use super::{Domain, EnergySource, Reading, Zone};
 pub struct Nvml {
     library: Library,
     zones: Vec<Zone>,
-    gauges: Vec<Gauge>,
+    laws: Vec<Law>,
     suspends: Suspends,
-}
-
-/// How a processor's energy is told, and how often the machine had slept when it was last told.
-struct Gauge {
-    how: How,
-    suspends: u64,
-}
-
-enum How {
-    Counter(Meter),
-    Power(Power),
 }
 
 impl Nvml {
@@ -46,20 +36,20 @@ impl Nvml {
     /// [`Error::Unsupported`] where there is no driver or no processor that tells its energy or power.
     pub fn open(host: &Host, path: Option<&Path>) -> Result<Self> {
         let library = Library::open(path)?;
-        let (mut zones, mut gauges) = (Vec::new(), Vec::new());
+        let (mut zones, mut laws) = (Vec::new(), Vec::new());
         for index in 0..library.count() {
             let Ok(device) = library.device(index) else {
                 continue;
             };
             let most = ceiling(Domain::Gpu);
-            let how = if device.total_energy_consumption().is_ok() {
-                How::Counter(Meter::new(None, 1e3, most))
+            let kind = if device.total_energy_consumption().is_ok() {
+                Kind::Counter(Meter::new(None, 1e3, most))
             } else if device.power_usage().is_ok() {
-                How::Power(Power::new(Duration::ZERO, most))
+                Kind::Integral(Power::new(Duration::ZERO, most))
             } else {
                 continue;
             };
-            gauges.push(Gauge { how, suspends: 0 });
+            laws.push(Law::new(kind));
             zones.push(Zone {
                 name: device.name().unwrap_or_else(|_| format!("gpu-{index}")),
                 domain: Domain::Gpu,
@@ -79,7 +69,7 @@ impl Nvml {
         Ok(Self {
             library,
             zones,
-            gauges,
+            laws,
             suspends: Suspends::open(host),
         })
     }
@@ -106,48 +96,23 @@ impl EnergySource for Nvml {
     fn read(&mut self, now: Duration, readings: &mut Vec<Reading>) {
         readings.clear();
         let suspends = self.suspends.count();
-        for (zone, gauge) in self.zones.iter().zip(&mut self.gauges) {
-            let value = value(&self.library, zone, &gauge.how);
-            readings.push(gauge.look(now, value, suspends));
+        for (zone, law) in self.zones.iter().zip(&mut self.laws) {
+            let value = value(&self.library, zone, &law.kind);
+            readings.push(law.look(now, value.map(|value| (value, false)), suspends));
         }
     }
 }
 
 /// Millijoules of a counter, microwatts of a power.
-fn value(library: &Library, zone: &Zone, how: &How) -> Result<u64> {
+fn value(library: &Library, zone: &Zone, kind: &Kind) -> Result<u64> {
     let device = library.device(zone.index.unwrap_or(0))?;
-    match how {
-        How::Counter(_) => device
+    match kind {
+        Kind::Counter(_) => device
             .total_energy_consumption()
             .map_err(|e| nvml::call("energy", &e)),
-        How::Power(_) => {
+        Kind::Integral(_) => {
             let milliwatts = device.power_usage().map_err(|e| nvml::call("power", &e))?;
             Ok(u64::from(milliwatts) * 1000)
-        }
-    }
-}
-
-impl Gauge {
-    fn look(&mut self, now: Duration, value: Result<u64>, suspends: u64) -> Reading {
-        let value = match value {
-            Ok(value) => value,
-            Err(error) => {
-                if let How::Power(power) = &mut self.how {
-                    power.forget();
-                }
-                return Reading::Failed(error);
-            }
-        };
-        let slept = suspends != self.suspends;
-        self.suspends = suspends;
-        match &mut self.how {
-            How::Counter(meter) => meter.look(now, value, slept),
-            How::Power(power) => {
-                if slept {
-                    power.forget();
-                }
-                power.look(now, value)
-            }
         }
     }
 }

@@ -4,8 +4,9 @@ mod sensor;
 
 use std::time::Duration;
 
-use super::power::Power;
+use crate::energy::law::{Kind, Law};
 use crate::energy::meter::{self, Meter};
+use crate::energy::power::Power;
 use crate::energy::suspends::Suspends;
 use crate::energy::{Domain, EnergySource, Reading, Zone};
 use crate::error::{Error, Result};
@@ -127,14 +128,6 @@ struct Gauge {
     sensor: Sensor,
     file: KeptFile,
     law: Law,
-    suspends: u64,
-}
-
-/// How a sensor's values become energy.
-#[derive(Debug)]
-enum Law {
-    Counter(Meter),
-    Integral(Power),
 }
 
 impl Gauge {
@@ -142,38 +135,19 @@ impl Gauge {
         let most = meter::ceiling(sensor.domain);
         Ok(Self {
             file: host.open(&sensor.path)?,
-            law: match sensor.quantity {
+            law: Law::new(match sensor.quantity {
                 // Drivers accumulate in 64 bits: what wraps in the hardware does not wrap here.
-                Quantity::Energy => Law::Counter(Meter::new(None, MICROJOULES, most)),
-                Quantity::Average => Law::Integral(Power::new(sensor.window(host), most)),
-                Quantity::Input => Law::Integral(Power::new(Duration::ZERO, most)),
-            },
+                Quantity::Energy => Kind::Counter(Meter::new(None, MICROJOULES, most)),
+                Quantity::Average => Kind::Integral(Power::new(sensor.window(host), most)),
+                Quantity::Input => Kind::Integral(Power::new(Duration::ZERO, most)),
+            }),
             sensor,
-            suspends: 0,
         })
     }
 
     fn read(&mut self, host: &Host, now: Duration, suspends: u64) -> Reading {
-        let (value, reopened) = match self.value(host) {
-            Ok(value) => value,
-            Err(error) => {
-                if let Law::Integral(power) = &mut self.law {
-                    power.forget();
-                }
-                return Reading::Failed(error);
-            }
-        };
-        let slept = suspends != self.suspends;
-        self.suspends = suspends;
-        match &mut self.law {
-            Law::Counter(meter) => meter.look(now, value, slept || reopened),
-            Law::Integral(power) => {
-                if slept {
-                    power.forget();
-                }
-                power.look(now, value)
-            }
-        }
+        let value = self.value(host);
+        self.law.look(now, value, suspends)
     }
 
     /// The sensor's value, and whether it had to be opened again: a driver that was reloaded gets another number.
