@@ -85,10 +85,9 @@ pub(super) fn power(client: &mut Client, leaves: &[Leaf]) -> Result<Vec<PowerPar
         }
         for mut part in parts {
             // Two of one name would be one series twice, which a whole page is refused for.
-            let same = |known: &PowerPart| known.chassis == part.chassis && known.kind == part.kind;
-            let ids = all.iter().filter(|known| same(known));
-            let taken = ids.filter(|known| known.id == part.id).count();
-            if taken > 0 {
+            while all.iter().any(|known| {
+                (&known.chassis, known.kind, &known.id) == (&part.chassis, part.kind, &part.id)
+            }) {
                 part.id = format!("{}-{}", part.id, all.len());
             }
             all.push(part);
