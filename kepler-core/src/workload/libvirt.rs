@@ -18,11 +18,16 @@ pub(crate) fn name_of(host: &Host, uuid: &str) -> Option<Arc<str>> {
     if !is_uuid(uuid) {
         return None;
     }
-    let files = roots(host).into_iter().flat_map(|root| {
+    let mut all = roots(host).into_iter().map(|root| -> Vec<PathBuf> {
         let folders = FOLDERS.map(|folder| root.join(folder));
-        folders.into_iter().flat_map(|folder| files(host, &folder))
+        folders
+            .iter()
+            .flat_map(|folder| files(host, folder))
+            .collect()
     });
-    files
+    // Mostly both roots are one: nothing is read twice.
+    all.find(|files| !files.is_empty())?
+        .into_iter()
         .filter_map(|path| host.prefix(path, SIZE).ok())
         .find_map(|bytes| {
             let (of, name) = parse_domain(&String::from_utf8_lossy(&bytes))?;
