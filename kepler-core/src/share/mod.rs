@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::monitor::{Snapshot, WorkloadUsage};
 use crate::units::Joules;
 
-use zone::{Counter, ZONES};
+use zone::{Counter, ZONES, unwritten};
 
 /// Writes what each virtual machine used into a folder of its own.
 ///
@@ -59,16 +59,16 @@ impl VmShare {
     /// A share in this folder, which is made if it is missing.
     ///
     /// # Errors
-    /// [`Error::Read`] with the path when it cannot be made or written.
+    /// [`Error::Kernel`] with the path when it cannot be made or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).map_err(|e| Error::read(&folder, e))?;
+        fs::create_dir_all(&folder).map_err(|e| unwritten(&folder, e))?;
         let probe = folder.join(format!(".kepler-{}", std::process::id()));
         match File::options().write(true).create_new(true).open(&probe) {
-            Ok(_) => fs::remove_file(&probe).map_err(|e| Error::read(&probe, e))?,
+            Ok(_) => fs::remove_file(&probe).map_err(|e| unwritten(&probe, e))?,
             // Whoever's it is, it stays.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::read(&probe, error)),
+            Err(error) => return Err(unwritten(&probe, error)),
         }
         Ok(Self {
             folder,
@@ -81,7 +81,7 @@ impl VmShare {
     /// Writes the counters of every virtual machine of a snapshot, and removes the folders of those that it no longer has.
     ///
     /// # Errors
-    /// [`Error::Read`] with the path that could not be written, [`Error::InvalidInput`] where something else lies in the place
+    /// [`Error::Kernel`] with the path that could not be written, [`Error::InvalidInput`] where something else lies in the place
     /// of a machine's folder; all other counters are written all the same.
     pub fn write(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.turn += 1;
@@ -166,17 +166,17 @@ impl VmShare {
         if made_ahead && !places.is_empty() {
             let class = Path::new("class");
             let path = folder.join(class);
-            fs::rename(aside.join(class), &path).map_err(|e| Error::read(path, e))?;
+            fs::rename(aside.join(class), &path).map_err(|e| unwritten(&path, e))?;
             zone::remove(&self.host, &aside)?;
         } else if there {
             // Zones that it did not have: the meters of this host are others than before.
             for (_, zone, path) in places.iter().filter(|(_, zone, _)| !ours(zone)) {
                 let made = zone::powercap(&aside).join(zone);
-                fs::rename(made, path).map_err(|e| Error::read(path, e))?;
+                fs::rename(made, path).map_err(|e| unwritten(path, e))?;
             }
             zone::remove(&self.host, &aside)?;
         } else if !places.is_empty() {
-            fs::rename(&aside, &folder).map_err(|e| Error::read(&folder, e))?;
+            fs::rename(&aside, &folder).map_err(|e| unwritten(&folder, e))?;
         }
         let counters = places
             .iter()

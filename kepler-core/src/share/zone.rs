@@ -1,6 +1,7 @@
 //! One zone of a machine's folder: three files as the kernel's powercap has them, and how those made here are told from others.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,7 @@ impl Counter {
         if written.is_err() {
             self.file = None;
         }
-        written.map_err(|e| Error::read(&self.path, e))
+        written.map_err(|e| unwritten(&self.path, e))
     }
 
     fn reopen(&mut self) -> Result<&File> {
@@ -76,7 +77,7 @@ impl Counter {
             None => File::options()
                 .write(true)
                 .open(&self.path)
-                .map_err(|e| Error::read(&self.path, e))?,
+                .map_err(|e| unwritten(&self.path, e))?,
         };
         Ok(self.file.insert(file))
     }
@@ -90,7 +91,7 @@ pub(super) fn is_ours(host: &Host, zone: &Path) -> bool {
 
 /// Makes the files of a zone in a folder that has none.
 pub(super) fn make(zone: &Path, name: &str) -> Result<()> {
-    fs::create_dir_all(zone).map_err(|e| Error::read(zone, e))?;
+    fs::create_dir_all(zone).map_err(|e| unwritten(zone, e))?;
     for (file, text) in [
         (RANGE_FILE, format!("{RANGE}\n")),
         (NAME_FILE, format!("{name}\n")),
@@ -104,7 +105,7 @@ pub(super) fn make(zone: &Path, name: &str) -> Result<()> {
 fn create(path: &Path, text: &str) -> Result<()> {
     let made = File::options().write(true).create_new(true).open(path);
     made.and_then(|file| file.write_all_at(text.as_bytes(), 0))
-        .map_err(|e| Error::read(path, e))
+        .map_err(|e| unwritten(path, e))
 }
 
 /// Removes the files that were made here below a machine's folder, and the folders that are empty then.
@@ -127,11 +128,20 @@ pub(super) fn remove(host: &Host, folder: &Path) -> Result<()> {
 }
 
 /// Removes what may be gone, and leaves a folder that others put something into.
-fn gone(remove: impl Fn(&Path) -> std::io::Result<()>, path: &Path) -> Result<()> {
+fn gone(remove: impl Fn(&Path) -> io::Result<()>, path: &Path) -> Result<()> {
     use std::io::ErrorKind::{DirectoryNotEmpty, NotFound};
     match remove(path) {
         Err(error) if [DirectoryNotEmpty, NotFound].contains(&error.kind()) => Ok(()),
-        removed => removed.map_err(|e| Error::read(path, e)),
+        removed => removed.map_err(|e| unwritten(path, e)),
+    }
+}
+
+/// What is said of a file or folder that could not be made, written or removed.
+pub(super) fn unwritten(path: &Path, source: io::Error) -> Error {
+    Error::Kernel {
+        call: format!("writing {}", path.display()),
+        source,
+        hint: String::new(),
     }
 }
 
