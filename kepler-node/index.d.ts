@@ -596,7 +596,7 @@ export interface Sources {
 export interface TrainingOptions {
   /** `EnsembleTrainer`, the default, or one of the public model database such as `GradientBoostingRegressorTrainer`. */
   trainer?: string
-  /** The columns of a file to learn from; by default all columns of numbers. */
+  /** The columns of a file to learn from; by default every other one that does not tell power or energy. */
   features?: Array<string>
   /** The model's name. */
   name?: string
@@ -620,7 +620,7 @@ export interface TrainingRows {
   features: Record<string, Numbers>
   /** Measured watts by component: package, core, uncore, dram, platform. */
   targets: Record<string, Numbers>
-  /** When each row was measured, in seconds, rising; rows are then held out in blocks of time. */
+  /** When each row was measured, in seconds; rows are then held out in blocks of time. */
   times?: Numbers
   /** The number of each row's machine; rows are then held out by whole machines. */
   machines?: Numbers | Uint32Array

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kepler_core::Result;
 use kepler_core::model as core;
+use kepler_core::model::Component;
 use kepler_core::model::train::{Progress, TrainOptions, Trainer, TrainingData, Watch};
-use kepler_core::model::{Component, Split};
-use kepler_core::{Error, Result};
 use napi::Env;
 use napi::bindgen_prelude::{Either, Float64Array, FnArgs, Object, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -29,7 +29,7 @@ pub struct TrainingRows {
     /// Measured watts by component: package, core, uncore, dram, platform.
     #[napi(ts_type = "Record<string, Numbers>")]
     pub targets: BTreeMap<String, Float64Array>,
-    /// When each row was measured, in seconds, rising; rows are then held out in blocks of time.
+    /// When each row was measured, in seconds; rows are then held out in blocks of time.
     #[napi(ts_type = "Numbers")]
     pub times: Option<Float64Array>,
     /// The number of each row's machine; rows are then held out by whole machines.
@@ -43,7 +43,7 @@ pub struct TrainingRows {
 pub struct TrainingOptions {
     /// `EnsembleTrainer`, the default, or one of the public model database such as `GradientBoostingRegressorTrainer`.
     pub trainer: Option<String>,
-    /// The columns of a file to learn from; by default all columns of numbers.
+    /// The columns of a file to learn from; by default every other one that does not tell power or energy.
     pub features: Option<Vec<String>>,
     /// The model's name.
     pub name: Option<String>,
@@ -101,13 +101,13 @@ pub fn train<'e>(
 ) -> napi::Result<Object<'e>> {
     let stop = stop.0.clone();
     promise_apart(env, "kepler-train", move || {
-        let wanted = options.unwrap_or_default();
+        let mut wanted = options.unwrap_or_default();
         let trainer: Trainer = wanted
             .trainer
             .as_deref()
             .unwrap_or("EnsembleTrainer")
             .parse()?;
-        let data = rows(data, wanted.features.as_deref())?;
+        let data = rows(data, wanted.features.take())?;
         let mut watch = Watch::new(|now: Progress<'_>| {
             if let Some(tell) = &tell {
                 tell.call(
@@ -125,11 +125,14 @@ pub fn train<'e>(
     })
 }
 
-fn rows(data: Either<String, TrainingRows>, features: Option<&[String]>) -> Result<TrainingData> {
+fn rows(data: Either<String, TrainingRows>, features: Option<Vec<String>>) -> Result<TrainingData> {
     let given = match data {
         Either::A(path) => {
-            let data = TrainingData::read_csv(Path::new(&path))?;
-            return features.map_or(Ok(data.clone()), |features| data.with_features(features));
+            let choice = core::train::ColumnChoice {
+                features,
+                ..Default::default()
+            };
+            return TrainingData::read_csv_as(Path::new(&path), &choice);
         }
         Either::B(given) => given,
     };
@@ -149,12 +152,12 @@ fn rows(data: Either<String, TrainingRows>, features: Option<&[String]>) -> Resu
         .into_iter()
         .map(|(name, watts)| Ok((name.parse::<Component>()?, watts.to_vec())));
     let matrix = matrix.map_err(|error| invalid("features", error))?;
-    let mut data = TrainingData::from_arrays(names, matrix, targets.collect::<Result<_>>()?)?;
-    data.times = given.times.map_or_else(Vec::new, |times| times.to_vec());
-    data.machines = given
+    let times = given.times.map_or_else(Vec::new, |times| times.to_vec());
+    let machines = given
         .machines
         .map_or_else(Vec::new, |machines| machines.to_vec());
-    Ok(data)
+    TrainingData::from_arrays(names, matrix, targets.collect::<Result<_>>()?)?
+        .measured(times, machines)
 }
 
 fn train_options(wanted: TrainingOptions) -> Result<TrainOptions> {
@@ -171,26 +174,8 @@ fn train_options(wanted: TrainingOptions) -> Result<TrainOptions> {
     options.seed = wanted.seed.unwrap_or_default().into();
     options.splits = wanted
         .splits
-        .map(|names| names.iter().map(|name| split(name)).collect())
+        .map(|names| names.iter().map(|name| name.parse()).collect())
         .transpose()?;
     options.folds = wanted.folds.map_or(options.folds, |folds| folds as usize);
     Ok(options)
-}
-
-fn split(name: &str) -> Result<Split> {
-    match name {
-        "shuffled-part" => Ok(Split::ShuffledPart),
-        "shuffled-folds" => Ok(Split::ShuffledFolds),
-        "blocked-folds" => Ok(Split::BlockedFolds),
-        "machine-out" => Ok(Split::MachineOut),
-        _ => {
-            let why = format!(
-                "{name} is not shuffled-part, shuffled-folds, blocked-folds or machine-out"
-            );
-            Err(Error::InvalidInput {
-                what: "split".to_owned(),
-                why,
-            })
-        }
-    }
 }

@@ -39,6 +39,30 @@ test('a file gives the same model as its rows', async (t) => {
   assert.equal(ofFile.toJsonSync(), ofRows.toJsonSync())
 })
 
+test('columns of a file are learned from when they are chosen, whatever the others hold', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'kepler-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'rows.csv')
+  const lines = cpu.map((ms, i) => ['sh', ms, 2 * ms + 5, rows.targets.package[i]].join(','))
+  writeFileSync(file, ['comm,bpf_cpu_time_ms,watts,package_power', ...lines, ''].join('\n'))
+  const options = { trainer: 'LinearRegressionTrainer', splits: [] }
+  assert.deepEqual((await train(file, { ...options, features: ['watts'] })).features, ['watts'])
+  await assert.rejects(train(file, { ...options, features: ['no_such'] }), { code: 'NotFound', message: /no_such/ })
+})
+
+test('rows are learned from in the order of time', async () => {
+  const moved = (move) => ({
+    features: { bpf_cpu_time_ms: move(cpu), cpu_cycles: move(cycles) },
+    targets: { package: move(rows.targets.package) },
+    times: move(rows.times),
+  })
+  const back = moved((column) => [...column].reverse())
+  const turned = moved((column) => [...column.slice(70), ...column.slice(0, 70)])
+  const options = { trainer: 'GradientBoostingRegressorTrainer', folds: 2 }
+  const [one, other] = await Promise.all([train(back, options), train(turned, options)])
+  assert.equal(one.toJsonSync(), other.toJsonSync())
+})
+
 test('progress rises, while the event loop goes on', async () => {
   const told = []
   let turns = 0

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use kepler_core::Result;
 use kepler_core::model as core;
 use kepler_core::model::train::{
     ColumnChoice, Progress, TrainOptions, Trainer, TrainingData, Watch,
 };
-use kepler_core::model::{Component, OutputType, Split};
-use kepler_core::{Error, Result};
+use kepler_core::model::{Component, OutputType};
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -48,7 +48,7 @@ impl RawOptions {
             options.data = data;
             options.seed = seed;
             options.splits = splits
-                .map(|names| names.iter().map(|name| split(name)).collect())
+                .map(|names| names.iter().map(|name| name.parse()).collect())
                 .transpose()?;
             options.folds = folds;
             Ok(Self {
@@ -178,20 +178,5 @@ fn work(
     match (raised, trained) {
         (Some(error), _) => Err(error),
         (None, trained) => trained.map(RawModel).map_err(to_py),
-    }
-}
-
-fn split(name: &str) -> Result<Split> {
-    match name {
-        "shuffled-part" => Ok(Split::ShuffledPart),
-        "shuffled-folds" => Ok(Split::ShuffledFolds),
-        "blocked-folds" => Ok(Split::BlockedFolds),
-        "machine-out" => Ok(Split::MachineOut),
-        _ => Err(Error::InvalidInput {
-            what: "split".to_owned(),
-            why: format!(
-                "{name} is not shuffled-part, shuffled-folds, blocked-folds or machine-out"
-            ),
-        }),
     }
 }

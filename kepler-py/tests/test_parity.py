@@ -41,6 +41,14 @@ def test_members_are_those_of_the_list(name):
     assert public(getattr(kepler, name)) == set(API["types"][name]) | set(API["python"]["types"].get(name, []))
 
 
+# Predictions are a dict of watts here.
+@pytest.mark.parametrize("name", [name for name in API["records"] if name != "Predictions"])
+def test_records_have_the_fields_of_the_list(name):
+    record = getattr(kepler, name)
+    fields = public(record) | set(inspect.get_annotations(record))
+    assert fields - {"to_dict"} == set(API["records"][name]) | ({"model"} if name == "Selection" else set())
+
+
 def test_one_version_everywhere():
     (cargo,) = re.findall(r'\[workspace.package\]\nversion = "([^"]+)"', (ROOT / "Cargo.toml").read_text())
     node = json.loads((ROOT / "kepler-node/package.json").read_text())["version"]

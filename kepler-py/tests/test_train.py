@@ -76,11 +76,19 @@ def test_what_tells_power_is_no_feature_by_default(form, tmp_path):
 
 
 def test_datetimes_order_the_rows():
-    data = pd.DataFrame(rows())
-    data["when"] = pd.to_datetime(data["when"], unit="s")
-    by_datetime = kepler.train(data, time="when", trainer="LinearRegressionTrainer", folds=3)
     by_seconds = kepler.train(rows(), time="when", trainer="LinearRegressionTrainer", folds=3)
-    assert by_datetime.to_json() == by_seconds.to_json()
+    when = rows()["when"]
+    zoned = pd.Series(pd.to_datetime(when, unit="s", utc=True)).dt.tz_convert("Asia/Tokyo")
+    for times in (pd.Series(pd.to_datetime(when, unit="s")), zoned, [time.to_pydatetime() for time in zoned]):
+        by_datetime = kepler.train({**rows(), "when": times}, time="when", trainer="LinearRegressionTrainer", folds=3)
+        assert by_datetime.to_json() == by_seconds.to_json()
+
+
+def test_a_time_that_is_missing_is_refused():
+    for utc in (False, True):
+        when = pd.to_datetime(["2024-01-01", None, "2024-01-03"], utc=utc)
+        with pytest.raises(kepler.InvalidInput, match="when: "):
+            kepler.train({**BASE, "when": when}, time="when", trainer="LinearRegressionTrainer", splits=[])
 
 
 BASE = {"a": [1.0, 2.0, 3.0], "package_power": [2.0, 3.0, 4.0]}

@@ -1,10 +1,12 @@
 //! What is told about a model besides its parameters: errors, training data, and the card a person reads.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::PowerModel;
+use crate::error::{Error, Result};
 
 /// An error measured on rows that the model had not seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,26 @@ impl fmt::Display for Split {
             Self::BlockedFolds => "folds blocked in time",
             Self::MachineOut => "whole machines",
         })
+    }
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    /// Reads the name that it has in files, such as `blocked-folds`.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "shuffled-part" => Ok(Self::ShuffledPart),
+            "shuffled-folds" => Ok(Self::ShuffledFolds),
+            "blocked-folds" => Ok(Self::BlockedFolds),
+            "machine-out" => Ok(Self::MachineOut),
+            _ => {
+                let why = format!(
+                    "{name} is not shuffled-part, shuffled-folds, blocked-folds or machine-out"
+                );
+                Err(Error::invalid("split", why))
+            }
+        }
     }
 }
 

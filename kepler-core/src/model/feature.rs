@@ -38,7 +38,23 @@ impl FeatureSpec {
             max: None,
         }
     }
+
+    /// The CPU time of a machine of so many CPUs as a share of the most that it can be.
+    pub(crate) fn cpu_time(cpus: Option<u32>) -> Self {
+        let full = f64::from(cpus.unwrap_or(1).max(1)) * CPU_FULL;
+        Self {
+            scale: full,
+            min: Some(0.0),
+            max: Some(full),
+            ..Self::raw(CPU_TIME)
+        }
+    }
 }
+
+/// The CPU time of all that runs.
+pub(crate) const CPU_TIME: &str = "bpf_cpu_time_ms";
+/// That of one CPU that is never idle, in ms a second.
+pub(crate) const CPU_FULL: f64 = 1000.0;
 
 fn is_zero(value: &f64) -> bool {
     value.abs() <= 0.0

@@ -47,6 +47,7 @@ pub use card::{HeldOut, Split, Training};
 pub use columns::Derived;
 pub use curve::{Curve, CurveShape, Table};
 pub use estimator::{BlendPart, Estimator};
+pub(crate) use feature::{CPU_FULL, CPU_TIME};
 pub use feature::{FeatureGroup, FeatureSpec, unit};
 pub use filter::Filter;
 pub use format::{ComponentModel, Format, ModelFile};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::host::MachineSpec;
 use crate::model::embedded::NodeModel;
-use crate::model::{Component, EnergySourceName, OutputType, PowerModel, Prediction};
+use crate::model::{
+    CPU_FULL, CPU_TIME, Component, EnergySourceName, OutputType, PowerModel, Prediction,
+};
 use crate::provenance::{Origin, Provenance};
 use crate::units::{Watts, count_to_f64};
 use crate::usage::{Counter, CounterSet, NodeUsage};
@@ -41,8 +43,6 @@ enum Input {
     Count(Counter),
 }
 
-/// CPU time of one CPU that is never idle, in ms a second.
-const FULL: f64 = 1000.0;
 /// More than a machine draws a CPU, in watts: a model that says so is broken.
 const MOST_A_CPU: f64 = 1000.0;
 /// Names that are longer are nobody's: they would be in every page and log.
@@ -63,7 +63,7 @@ pub fn features(collected: CounterSet) -> Vec<&'static str> {
 
 const FEATURES: [(&str, Input); 8] = [
     ("bpf_block_irq", Input::Count(Counter::BlockIrq)),
-    ("bpf_cpu_time_ms", Input::CpuTime),
+    (CPU_TIME, Input::CpuTime),
     ("bpf_net_rx_irq", Input::Count(Counter::NetRxIrq)),
     ("bpf_net_tx_irq", Input::Count(Counter::NetTxIrq)),
     ("bpf_page_cache_hit", Input::Count(Counter::PageCacheHits)),
@@ -83,7 +83,7 @@ impl Input {
     /// Per second, as the training data counts it.
     fn rate(self, node: &NodeUsage) -> f64 {
         match self {
-            Self::CpuTime => node.busy_ratio().unwrap_or(0.0) * f64::from(node.cpus) * FULL,
+            Self::CpuTime => node.busy_ratio().unwrap_or(0.0) * f64::from(node.cpus) * CPU_FULL,
             Self::Count(counter) => {
                 let seconds = node.interval.as_secs_f64();
                 let count = count_to_f64(node.counters.get(counter));
@@ -191,7 +191,7 @@ impl GivenModel {
             .iter()
             .zip(features)
             .map(|(input, spec)| match input {
-                Input::CpuTime => FULL * f64::from(cpus.max(1)),
+                Input::CpuTime => CPU_FULL * f64::from(cpus.max(1)),
                 Input::Count(_) => spec.max.unwrap_or(spec.scale),
             });
         let full: Vec<f64> = full.collect();

@@ -133,14 +133,8 @@ impl Catalog {
     /// A [`Refusal`]: 400 when no model suits, 500 when the model's files cannot be read.
     pub fn answer(&self, query: &ModelQuery) -> Result<(ModelId, ModelAnswer), Refusal> {
         let choice = self.chosen(query)?;
-        let answer = if query.request().weights {
-            let weights = self.weights(&choice).map_err(|e| Refusal::broken(&e))?;
-            self.weights_answer(query, &choice, &weights)
-        } else {
-            let package = self.package(&choice).map_err(|e| Refusal::broken(&e))?;
-            zip_answer(&choice, package)
-        };
-        Ok((choice.id, answer))
+        let answer = self.made_answer(query, &choice);
+        Ok((choice.id, answer.map_err(|e| Refusal::broken(&e))?))
     }
 
     /// The same where nothing has to be read or packed for it, so that it takes no time worth telling; else `None`.
@@ -161,7 +155,10 @@ impl Catalog {
                 let kept = self.packages.kept(&entry.place());
                 kept.map(|package| zip_answer(&choice, package))
             }
-            Chosen::Embedded(_) if query.request().weights => return self.answer(query).map(Some),
+            Chosen::Embedded(_) if query.request().weights => {
+                let made = self.made_answer(query, &choice);
+                Some(made.map_err(|e| Refusal::broken(&e))?)
+            }
             Chosen::Embedded(_) => None,
         };
         Ok(answer.map(|answer| (choice.id, answer)))
@@ -174,6 +171,14 @@ impl Catalog {
         }
         let choice = self.choose(query.request(), SelectionPolicy::Compatible)?;
         choice.ok_or_else(|| query.unmet())
+    }
+
+    fn made_answer(&self, query: &ModelQuery, choice: &Choice<'_>) -> Result<ModelAnswer> {
+        Ok(if query.request().weights {
+            self.weights_answer(query, choice, &self.weights(choice)?)
+        } else {
+            zip_answer(choice, self.package(choice)?)
+        })
     }
 
     fn weights_answer(

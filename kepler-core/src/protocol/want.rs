@@ -1,16 +1,14 @@
 //! What is asked of a model server or an estimator, and what is made of the answer: the other side of [`super::ModelQuery`].
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::host::MachineSpec;
 use crate::model::embedded::FAMILY;
 use crate::model::{
-    Component, EnergySourceName, Estimator, FeatureSpec, ModelFile, OutputType, PowerModel,
-    SpecRecord, Table, Training,
+    CPU_TIME, Component, EnergySourceName, Estimator, FeatureSpec, ModelFile, OutputType,
+    PowerModel, SpecRecord, Table, Training,
 };
 
 /// A model of a whole node's power that is wanted for a machine.
@@ -119,10 +117,11 @@ impl Want {
     /// are `stretch` times this machine's.
     pub fn question(&self, stretch: f64) -> String {
         let place = self.features.iter().position(|f| f == CPU_TIME);
+        let full = FeatureSpec::cpu_time(self.machine.cores).scale;
         let row = |load: f64| {
             let mut row = vec![0.0; self.features.len()];
             if let Some(cell) = place.and_then(|place| row.get_mut(place)) {
-                *cell = load * self.full() * stretch;
+                *cell = load * full * stretch;
             }
             row
         };
@@ -157,7 +156,11 @@ impl Want {
                 });
             }
         };
-        let mut file = ModelFile::new("estimator", OutputType::AbsPower, vec![self.cpu_time()]);
+        let mut file = ModelFile::new(
+            "estimator",
+            OutputType::AbsPower,
+            vec![FeatureSpec::cpu_time(self.machine.cores)],
+        );
         file.energy_source = Some(self.source);
         file.machine = self.machine.clone();
         file.training = Training {
@@ -165,7 +168,10 @@ impl Want {
             data: "answers of an estimator at loads from rest to full".to_owned(),
             ..Training::default()
         };
-        for (component, watts) in known(powers) {
+        for (name, watts) in powers {
+            let Ok(component) = name.parse::<Component>() else {
+                continue;
+            };
             let table = Table {
                 input: 0,
                 x: loads().collect(),
@@ -180,20 +186,6 @@ impl Want {
                 .core_ratio
                 .filter(|ratio| ratio.is_finite() && *ratio > 0.0),
         })
-    }
-
-    fn cpu_time(&self) -> FeatureSpec {
-        FeatureSpec {
-            scale: self.full(),
-            min: Some(0.0),
-            max: Some(self.full()),
-            ..FeatureSpec::raw(CPU_TIME)
-        }
-    }
-
-    /// CPU time of this machine that is never idle, in ms a second.
-    fn full(&self) -> f64 {
-        f64::from(self.machine.cores.unwrap_or(1).max(1)) * 1000.0
     }
 }
 
@@ -216,7 +208,6 @@ struct Reply {
     core_ratio: Option<f64>,
 }
 
-const CPU_TIME: &str = "bpf_cpu_time_ms";
 /// Characters of an estimator's words that are told.
 const TOLD: usize = 200;
 /// Loads at which an estimator is asked, beside 0.
@@ -224,13 +215,6 @@ const STEPS: u8 = 20;
 
 fn loads() -> impl Iterator<Item = f64> {
     (0..=STEPS).map(|step| f64::from(step) / f64::from(STEPS))
-}
-
-fn known(powers: &Map<String, Value>) -> BTreeMap<Component, &Value> {
-    let known = powers.iter();
-    known
-        .filter_map(|(name, watts)| Some((name.parse().ok()?, watts)))
-        .collect()
 }
 
 /// A number for each load, of a machine `stretch` times this one's size.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from operator import index
 from typing import TYPE_CHECKING, Any, cast
 
@@ -154,7 +155,16 @@ class _Table:
         import numpy as np
 
         array: Any = np.asarray(self._data[name])
+        if array.dtype.kind == "O" and all(isinstance(when, datetime) for when in array.ravel()):
+            # What says no zone is of UTC, as NumPy's own times are.
+            utc = [when if when.tzinfo else when.replace(tzinfo=timezone.utc) for when in array.ravel()]
+            try:
+                return [when.timestamp() for when in utc]
+            except ValueError:
+                raise InvalidInput(f"{name}: a time is missing") from None
         if array.dtype.kind == "M":
+            if np.isnat(array).any():
+                raise InvalidInput(f"{name}: a time is missing")
             return (array.astype("datetime64[ns]").astype(np.int64) / 1e9).tolist()
         return self.numbers(name).tolist()
 

@@ -3,14 +3,9 @@
 use super::{FAMILY, LEVEL, LOADS, NodeModel, at};
 use crate::error::{Error, Result};
 use crate::model::{
-    Component, ComponentModel, EnergySourceName, Estimator, FeatureGroup, FeatureSpec, HeldOut,
-    ModelFile, OutputType, PowerModel, ResidualStep, Residuals, Split, Table, Training,
+    CPU_TIME, Component, ComponentModel, EnergySourceName, Estimator, FeatureGroup, FeatureSpec,
+    HeldOut, ModelFile, OutputType, PowerModel, ResidualStep, Residuals, Split, Table, Training,
 };
-
-const CPU_TIME: &str = "bpf_cpu_time_ms";
-
-/// CPU time of one CPU that is never idle, in ms a second.
-const FULL: f64 = 1000.0;
 
 /// Points of a curve that a line is drawn through.
 const POINTS: u8 = 100;
@@ -80,14 +75,8 @@ impl NodeModel {
                 });
             }
         };
-        let full = f64::from(self.machine.cores.unwrap_or(1).max(1)) * FULL;
         let features = features.iter().map(|name| match *name {
-            CPU_TIME => FeatureSpec {
-                scale: full,
-                min: Some(0.0),
-                max: Some(full),
-                ..FeatureSpec::raw(name)
-            },
+            CPU_TIME => FeatureSpec::cpu_time(self.machine.cores),
             _ => FeatureSpec::raw(name),
         });
         let mut file = ModelFile::new(self.name(), output_type, features.collect());
