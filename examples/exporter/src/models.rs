@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use kepler_core::monitor::MonitorBuilder;
 use kepler_core::usage::{Counter, CounterSet};
-use kepler_service::models::{Choice, Place, Settings};
+use kepler_service::models::{Place, Settings};
 
 use crate::duration::period;
 
@@ -67,16 +67,13 @@ impl ModelArgs {
     pub(crate) fn settings(&self) -> Option<Settings> {
         let mut settings = Settings::default();
         settings.server.clone_from(&self.model_server);
-        settings.components = choice(
-            &self.components_trainer,
-            &self.components_filter,
-            &self.components_url,
-        );
-        settings.platform = choice(
-            &self.platform_trainer,
-            &self.platform_filter,
-            &self.platform_url,
-        );
+        let (components, platform) = (&mut settings.components, &mut settings.platform);
+        components.trainer.clone_from(&self.components_trainer);
+        components.filter.clone_from(&self.components_filter);
+        components.url.clone_from(&self.components_url);
+        platform.trainer.clone_from(&self.platform_trainer);
+        platform.filter.clone_from(&self.platform_filter);
+        platform.url.clone_from(&self.platform_url);
         settings.interval = self.model_interval;
         settings.folder.clone_from(&self.model_folder);
         settings.any().then_some(settings)
@@ -93,11 +90,3 @@ impl ModelArgs {
 
 /// With the CPU time, the features of the group that most models are of which need no hardware counters.
 pub(crate) const COUNTED: CounterSet = CounterSet::EMPTY.with(Counter::PageCacheHits);
-
-fn choice(trainer: &str, filter: &str, url: &Option<String>) -> Choice {
-    let mut choice = Choice::default();
-    choice.trainer = trainer.to_owned();
-    choice.filter = filter.to_owned();
-    choice.url.clone_from(url);
-    choice
-}

@@ -12,7 +12,6 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::files::Files;
 use crate::{Error, Result};
 
 /// The largest cost of a hash: some seconds. Each step more doubles it.
@@ -182,16 +181,6 @@ pub struct AdminToken {
 impl AdminToken {
     /// The header by which a token can be brought where `Authorization` holds a password.
     pub const HEADER: &'static str = "x-admin-token";
-
-    /// The token in a file, without the white space around it.
-    ///
-    /// # Errors
-    /// [`Error::Read`]; [`Error::Invalid`] where the file is empty.
-    pub fn read(path: &Path) -> Result<Self> {
-        let bytes = Files::default().read(path)?;
-        Self::new(bytes.trim_ascii())
-            .ok_or_else(|| Error::invalid(&path.display(), "expected a token, found nothing"))
-    }
 
     /// A token; `None` where it is empty.
     pub fn new(token: &[u8]) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! The files of a server's settings: certificates, keys, the web configuration.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,23 @@ impl Files {
         let now = |path: &Path| std::fs::metadata(path).ok().as_ref().map(Mark::of);
         self.seen.iter().any(|(path, mark)| now(path) != *mark)
     }
+}
+
+/// Puts bytes in the place of a file: whoever reads it finds what was there before or all of them. They are written to
+/// `fresh`, beside it; `synced` where not even a loss of power may leave less.
+pub(crate) fn replace(path: &Path, fresh: &Path, bytes: &[u8], synced: bool) -> io::Result<()> {
+    let write = || {
+        let mut file = File::create(fresh)?;
+        file.write_all(bytes)?;
+        if synced {
+            file.sync_all()?;
+        }
+        std::fs::rename(fresh, path)
+    };
+    write().inspect_err(|_| {
+        // Left behind, it would take the place that was missing.
+        let _ = std::fs::remove_file(fresh);
+    })
 }
 
 impl Mark {

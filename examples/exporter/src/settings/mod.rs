@@ -98,7 +98,7 @@ impl Places {
             .map_err(Fault::Arguments)?;
         let mut notes = Vec::new();
         let mut set = BTreeMap::new();
-        let mut layers = self.older(&command, &mut notes);
+        let mut layers = self.older(&mut notes);
         let variables = self.variables(&command, &mut notes);
         let given = |id: &str| matches.get_one::<PathBuf>(id).cloned();
         let file = given("settings_file")
@@ -150,7 +150,7 @@ impl Places {
     }
 
     /// Kepler 0.7's keys: the variables over the files.
-    fn older(&self, command: &Command, notes: &mut Vec<String>) -> Vec<Item> {
+    fn older(&self, notes: &mut Vec<String>) -> Vec<Item> {
         let host = Host::default();
         let found: Vec<Found> = older::KEYS
             .iter()
@@ -175,23 +175,14 @@ impl Places {
             .collect();
         let found = older::unfolded(found);
         let (items, unused) = older::translate(&found);
-        let mut silent: Vec<&str> = unused.iter().map(|f| f.key).collect();
-        let (known, unknown): (Vec<Item>, Vec<Item>) = items
-            .into_iter()
-            .partition(|item| names::flags(command).any(|flag| flag == item.flag));
-        silent.extend(
-            found
-                .iter()
-                .filter(|f| unknown.iter().any(|u| u.origin == f.origin))
-                .map(|f| f.key),
-        );
+        let silent: Vec<&str> = unused.iter().map(|f| f.key).collect();
         if !silent.is_empty() {
             notes.push(format!(
                 "of Kepler 0.7's keys these mean nothing here: {}",
                 silent.join(", ")
             ));
         }
-        known
+        items
     }
 
     fn variables(&self, command: &Command, notes: &mut Vec<String>) -> Vec<Item> {

@@ -240,7 +240,12 @@ fn server<'a>(text: impl Fn(&str) -> Option<&'a str>) -> String {
     let (scheme, host) = host.split_once("://").unwrap_or(("http", host));
     let port = match host.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => String::new(),
-        _ => format!(":{}", of(SERVER[2], "8100")),
+        _ => {
+            // For a service of that name Kubernetes sets it to tcp://ADDRESS:PORT.
+            let port = of(SERVER[2], "8100");
+            let (_, port) = port.rsplit_once(':').unwrap_or(("", port));
+            format!(":{port}")
+        }
     };
     let path = of(SERVER[3], "/model").trim_start_matches('/');
     format!("{scheme}://{host}{port}/{path}")
@@ -294,6 +299,15 @@ mod tests {
                 vec![("MODEL_SERVER_ENABLE", "true"), ("MODEL_SERVER_URL", "")],
                 "model-server.url",
                 "http://kepler-model-server:8100/model",
+            ),
+            (
+                vec![
+                    ("MODEL_SERVER_ENABLE", "true"),
+                    ("MODEL_SERVER_URL", "model-server"),
+                    ("MODEL_SERVER_PORT", "tcp://10.96.0.5:8101"),
+                ],
+                "model-server.url",
+                "http://model-server:8101/model",
             ),
             (
                 vec![

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Folder, Killed, Running, command, ended, eventually, figure};
+use crate::support::{Folder, Running, command, ended, eventually, figure};
 
 /// The exporter on a machine of two CPUs without any meter, of which the CPU time is known.
-fn exporter(folder: &Folder, url: &str, more: &[&str]) -> Running {
+fn on(folder: &Folder) -> Command {
     let mut exporter = command();
     exporter
         .arg(format!(
@@ -21,7 +21,14 @@ fn exporter(folder: &Folder, url: &str, more: &[&str]) -> Running {
             "--host.sysfs={}",
             folder.path().join("sys").display()
         ))
-        .args(["--monitor.usage=procfs", "--monitor.interval=100ms"])
+        .args(["--monitor.usage=procfs", "--monitor.interval=100ms"]);
+    exporter
+}
+
+/// The same, running, with models from a server.
+fn exporter(folder: &Folder, url: &str, more: &[&str]) -> Running {
+    let mut exporter = on(folder);
+    exporter
         .arg(format!("--model-server.url={url}"))
         .arg("--model-server.interval=200ms")
         .args(more);
@@ -230,19 +237,7 @@ fn a_model_lies_anywhere_and_the_older_settings_lead_there() {
     let (folder, server) = (machine("older"), Standin::start());
     server.says("200 OK", model("lying", 10.0, "bpf_cpu_time_ms"));
     let config = format!("NODE_TOTAL_INIT_URL={}/models/x.json\n", server.address);
-    let mut exporter = command();
-    exporter
-        .env("MODEL_CONFIG", config)
-        .arg(format!(
-            "--host.procfs={}",
-            folder.path().join("proc").display()
-        ))
-        .arg(format!(
-            "--host.sysfs={}",
-            folder.path().join("sys").display()
-        ))
-        .args(["--monitor.usage=procfs", "--monitor.interval=100ms"]);
-    let exporter = Running::of(&mut exporter);
+    let exporter = Running::of(on(&folder).env("MODEL_CONFIG", config));
     let text = exporter.metrics_once(|text| {
         in_use(text) == "lying" && text.contains("fetch_success_timestamp_seconds ")
     });
@@ -255,32 +250,14 @@ fn a_model_lies_anywhere_and_the_older_settings_lead_there() {
 }
 
 /// The model server of this repository, as it was built beside the exporter.
-struct ModelServer {
-    _child: Killed,
-    url: String,
-}
-
-impl ModelServer {
-    fn start(flags: &[&str]) -> Self {
-        let mut child = Command::new(built())
-            .args(["--listen=127.0.0.1:0", "-c", "/nonexistent"])
-            .args(flags)
-            .env_clear()
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let child = Killed(child);
-        let url = loop {
-            let line = lines.next().expect("it ended before it listened").unwrap();
-            if let Some((_, address)) = line.split_once("http://") {
-                break format!("http://{address}");
-            }
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { _child: child, url }
-    }
+fn model_server(flags: &[&str]) -> Running {
+    let mut server = Command::new(built());
+    server
+        .args(["--listen=127.0.0.1:0", "-c", "/nonexistent"])
+        .args(flags)
+        .env_clear()
+        .stdout(Stdio::null());
+    Running::listening(&mut server, 1).unwrap()
 }
 
 /// Tests of the whole repository build it anyway; those of the exporter alone may be the first that want it.
@@ -315,7 +292,8 @@ fn the_real_server_gives_its_model_and_goes_away_and_comes_back() {
         .replace(r#""cores": 2"#, r#""cores": 8"#);
     std::fs::write(group.join("LinearRegressionTrainer_0.json"), text).unwrap();
     let models = format!("--models={}", folder.path().join("mine").display());
-    let server = ModelServer::start(&[&models]);
+    let server = model_server(&[&models]);
+    let url = format!("http://{}", server.address);
     let mut exporter = command();
     exporter
         .args([
@@ -323,25 +301,17 @@ fn the_real_server_gives_its_model_and_goes_away_and_comes_back() {
             "--monitor.interval=100ms",
             "--model-server.interval=300ms",
         ])
-        .arg(format!("--model-server.url={}", server.url));
+        .arg(format!("--model-server.url={url}"));
     let mut exporter = Running::of(&mut exporter);
     let name = "LinearRegressionTrainer_0";
     let text = exporter.metrics_once(|text| in_use(text) == name);
-    let total = |text: &str| {
-        let mut lines = text.lines();
-        let line = lines.find(|l| l.starts_with("kepler_node_cpu_joules_total{zone=\"platform\""));
-        line.unwrap()
-            .rsplit(' ')
-            .next()
-            .unwrap()
-            .parse::<f64>()
-            .unwrap()
-    };
+    let joules = "kepler_node_cpu_joules_total{zone=\"platform\"";
+    let total = |text: &str| figure(text, joules).unwrap();
     let before = total(&text);
     exporter.says("has answered");
 
     // From inside a pod, without curl.
-    let said = ended(command().args(["doctor", &format!("--model-server={}", server.url)]));
+    let said = ended(command().args(["doctor", &format!("--model-server={url}")]));
     assert!(
         said.out.contains("+ model of acpi: on (http://127.0.0.1:"),
         "{}",
@@ -380,7 +350,7 @@ fn the_real_server_gives_its_model_and_goes_away_and_comes_back() {
 fn an_estimators_model_is_learnt_from_its_socket() {
     let folder = machine("estimator");
     let socket = folder.path().join("estimator.sock");
-    let _server = ModelServer::start(&[&format!("--estimator-socket={}", socket.display())]);
+    let _server = model_server(&[&format!("--estimator-socket={}", socket.display())]);
     assert!(eventually(|| socket.exists()));
     let url = format!("unix:{}", socket.display());
     let exporter = exporter(&folder, &url, &[]);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kepler_core::model::EnergySourceName;
-use kepler_core::protocol::Want;
 use kepler_core::protocol::estimator::RequestEnd;
+use kepler_core::protocol::{Learnt, Want};
 
 use super::Answer;
 
@@ -35,22 +35,32 @@ impl Estimator {
         let known = self.stretches.get(&want.source).copied();
         let stretch = known.unwrap_or(1.0);
         let mut learnt = self.learn(want, stretch)?;
-        if known.is_none() {
-            let stretch = 1.0 / learnt.core_ratio.unwrap_or(1.0);
+        let ratio = learnt.as_ref().ok().map(|l| l.core_ratio.unwrap_or(1.0));
+        if let (None, Some(ratio)) = (known, ratio) {
+            let stretch = 1.0 / ratio;
             self.stretches.insert(want.source, stretch);
             if (stretch - 1.0).abs() > f64::EPSILON {
                 learnt = self.learn(want, stretch)?;
             }
         }
-        Ok(Answer::Model(learnt.model.into()))
+        Ok(match learnt {
+            Ok(learnt) => Answer::Model(learnt.model.into()),
+            Err(none) => Answer::None(none),
+        })
     }
 
-    fn learn(&self, want: &Want, stretch: f64) -> Result<kepler_core::protocol::Learnt, String> {
+    /// What it shows of its model, or its words where it has none.
+    fn learn(&self, want: &Want, stretch: f64) -> Result<Result<Learnt, String>, String> {
         let place = self.socket.display();
         let reply = self.talk(&want.question(stretch));
         let reply = reply.map_err(|e| format!("unix:{place}: {e}"))?;
-        want.learn(&reply, stretch)
-            .map_err(|e| format!("unix:{place}: {e}"))
+        match want.learn(&reply, stretch) {
+            Ok(learnt) => Ok(Ok(learnt)),
+            Err(e) if e.kind() == kepler_core::ErrorKind::NotFound => {
+                Ok(Err(format!("unix:{place}: {e}")))
+            }
+            Err(e) => Err(format!("unix:{place}: {e}")),
+        }
     }
 
     fn talk(&self, question: &str) -> std::io::Result<Vec<u8>> {

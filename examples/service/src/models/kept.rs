@@ -1,10 +1,11 @@
 //! Models on disk, for a start at which nobody answers.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use kepler_core::model::{EnergySourceName, PowerModel};
+
+use crate::files::replace;
 
 /// A folder with a model of each meter, in the library's own format. A file is replaced as a whole.
 pub(super) struct Kept(PathBuf);
@@ -33,22 +34,11 @@ impl Kept {
         let path = self.path(source);
         let fresh = path.with_extension(format!("{}", std::process::id()));
         let text = model.file().to_json().map_err(|e| e.to_string())?;
-        let written = write(&fresh, &path, text.as_bytes());
-        if written.is_err() {
-            let _ = fs::remove_file(&fresh);
-        }
-        written.map_err(|e| format!("cannot keep {}: {e}", path.display()))
+        replace(&path, &fresh, text.as_bytes(), true)
+            .map_err(|e| format!("cannot keep {}: {e}", path.display()))
     }
 
     fn path(&self, source: EnergySourceName) -> PathBuf {
         self.0.join(format!("{source}.json"))
     }
-}
-
-fn write(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(fresh)?;
-    file.write_all(bytes)?;
-    // A machine that loses power has the earlier file or this one, whole.
-    file.sync_all()?;
-    fs::rename(fresh, path)
 }

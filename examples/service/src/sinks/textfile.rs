@@ -1,9 +1,8 @@
 //! A file for node_exporter's textfile collector.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
+use crate::files::replace;
 use crate::{Error, Result};
 
 /// A file that always holds one whole page.
@@ -36,18 +35,7 @@ impl Textfile {
     /// # Errors
     /// Where it cannot be written, in words.
     pub fn write(&self, page: &str) -> std::result::Result<(), String> {
-        let written = self.try_write(page);
-        if written.is_err() {
-            // Left behind, it would take the place that was missing.
-            let _ = fs::remove_file(&self.fresh);
-        }
-        written.map_err(|e| format!("cannot write {}: {e}", self.path.display()))
-    }
-
-    fn try_write(&self, page: &str) -> io::Result<()> {
-        let mut file = fs::File::create(&self.fresh)?;
-        file.write_all(page.as_bytes())?;
-        drop(file);
-        fs::rename(&self.fresh, &self.path)
+        replace(&self.path, &self.fresh, page.as_bytes(), false)
+            .map_err(|e| format!("cannot write {}: {e}", self.path.display()))
     }
 }
