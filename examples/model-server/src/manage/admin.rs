@@ -32,10 +32,7 @@ impl Admin {
     /// # Errors
     /// Why the file cannot be read, or that it is empty.
     pub(crate) fn token(&self) -> Result<Option<AdminToken>, String> {
-        match &self.file {
-            Some(path) => AdminToken::read(path).map(Some).map_err(|e| e.to_string()),
-            None => Ok(self.text()?.and_then(|t| AdminToken::new(t.as_bytes()))),
-        }
+        Ok(self.text()?.and_then(|t| AdminToken::new(t.as_bytes())))
     }
 
     /// What a request brings.

@@ -15,6 +15,8 @@ use kepler_core::model::Component;
 use kepler_core::protocol::{Estimate, EstimateQuery, Refusal, Watts};
 use serde_json::{Map, Value};
 
+use super::reply::refused;
+
 /// What such a stream is called in `Content-Type` and `Accept`.
 pub(super) const KIND: &str = "application/vnd.apache.arrow.stream";
 
@@ -258,14 +260,6 @@ fn next<'a>(stream: &mut &'a [u8]) -> Result<Option<(Message<'a>, &'a [u8])>, St
     let length = usize::try_from(message.bodyLength()).map_err(|_| cut())?;
     let body = stream.split_off(..length).ok_or_else(cut)?;
     Ok(Some((message, body)))
-}
-
-fn refused(reason: String) -> Refusal {
-    Refusal {
-        status: 400,
-        reason,
-        known: false,
-    }
 }
 
 #[cfg(test)]

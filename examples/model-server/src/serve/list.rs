@@ -9,11 +9,11 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use kepler_core::MachineSpec;
 use kepler_core::model::{Component, FeatureSpec, HeldOut, PowerModel, Training};
-use kepler_core::protocol::{Listing, MachineType, ModelId, Refusal};
+use kepler_core::protocol::{Catalog, Listing, MachineType, ModelId, Refusal};
 use serde::Serialize;
 
-use super::reply::{Form, json};
-use super::routes::items;
+use super::reply::{Form, json, refused};
+use super::routes::{items, off_the_loop};
 use super::site::Site;
 
 /// Models on a page unless a request says otherwise.
@@ -79,14 +79,6 @@ impl Asked {
     }
 }
 
-fn refused(reason: String) -> Refusal {
-    Refusal {
-        status: 400,
-        reason,
-        known: false,
-    }
-}
-
 pub(super) async fn models(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Response {
     let asked = match Asked::parse(items(query.as_deref())) {
         Ok(asked) => asked,
@@ -138,18 +130,12 @@ pub(super) async fn model(
         Ok(Path(place)) => place,
         Err(rejection) => return Form::of(&headers).refusal(&refused(rejection.body_text())),
     };
-    let work = tokio::task::spawn_blocking(move || card(&site, place));
-    match work.await {
-        Ok(Ok(card)) => card,
-        Ok(Err(refusal)) => Form::of(&headers).refusal(&refusal),
-        Err(error) => Form::of(&headers).refusal(&Refusal {
-            status: 500,
-            ..refused(error.to_string())
-        }),
-    }
+    let work = off_the_loop(&site, move |catalog, _| card(catalog, place));
+    work.await
+        .unwrap_or_else(|refusal| Form::of(&headers).refusal(&refusal))
 }
 
-fn card(site: &Site, place: Place) -> Result<Response, Refusal> {
+fn card(catalog: &Catalog, place: Place) -> Result<Response, Refusal> {
     let (pipeline, source, output_type, group, name) = place;
     let missing = || Refusal {
         status: 404,
@@ -162,7 +148,6 @@ fn card(site: &Site, place: Place) -> Result<Response, Refusal> {
         group,
         name,
     };
-    let catalog = site.catalog();
     let listing = catalog.listing_at(&id).ok_or_else(missing)?;
     let read = |e: kepler_core::Error| Refusal {
         status: 500,

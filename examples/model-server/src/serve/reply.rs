@@ -53,6 +53,15 @@ impl Form {
     }
 }
 
+/// A request that makes no sense.
+pub(super) fn refused(reason: String) -> Refusal {
+    Refusal {
+        status: 400,
+        reason,
+        known: false,
+    }
+}
+
 /// Gives an answer to `GET` a tag, and leaves its body out where the client has that already.
 pub(super) async fn tagged(request: Request, next: Next) -> Response {
     let is_get = request.method() == Method::GET;

@@ -17,7 +17,7 @@ use kepler_core::protocol::{
 #[cfg(feature = "arrow")]
 use super::arrow;
 use super::meters::Use;
-use super::reply::{Form, json, json_text, tag_of, tagged};
+use super::reply::{Form, json, json_text, refused, tag_of, tagged};
 use super::site::Site;
 use super::{list, managed, page};
 use crate::manage::manager::Manager;
@@ -141,7 +141,7 @@ async fn model(State(site): Shared, headers: HeaderMap, body: Bytes) -> Response
 }
 
 /// Has a thread that may block answer.
-async fn off_the_loop<T: Send + 'static>(
+pub(super) async fn off_the_loop<T: Send + 'static>(
     site: &Arc<Site>,
     answer: impl FnOnce(&Catalog, Rules) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -150,8 +150,7 @@ async fn off_the_loop<T: Send + 'static>(
     work.await.unwrap_or_else(|error| {
         Err(Refusal {
             status: 500,
-            reason: error.to_string(),
-            known: false,
+            ..refused(error.to_string())
         })
     })
 }
@@ -204,22 +203,20 @@ async fn estimate(
     };
     let to = from.wanted(&headers);
     // Thousands of rows take their time, in which others are answered.
-    let work = tokio::task::spawn_blocking(move || {
+    let counted = Arc::clone(&site);
+    let work = off_the_loop(&site, move |catalog, _| {
         let started = Instant::now();
         let query = match from {
             Rows::Json => EstimateQuery::parse(&body)?,
             #[cfg(feature = "arrow")]
             Rows::Arrow => arrow::query(items(asked.as_deref()), &body)?,
         };
-        let estimate = site.catalog().estimate(&query)?;
-        site.predicted(&estimate.model, Use::Estimate, started.elapsed());
+        let estimate = catalog.estimate(&query)?;
+        counted.predicted(&estimate.model, Use::Estimate, started.elapsed());
         to.answer(&estimate)
     });
-    match work.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(refusal)) => Form::Json.refusal(&refusal),
-        Err(error) => Form::Json.refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    }
+    work.await
+        .unwrap_or_else(|refusal| Form::Json.refusal(&refusal))
 }
 
 /// How rows and watts are written.
