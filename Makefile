@@ -111,6 +111,10 @@ wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
 	$(ZIG)
 	PATH="$(BIN):$$PATH" maturin build --release --locked --zig --compatibility manylinux_$(subst .,_,$(GLIBC)) -m kepler-py/Cargo.toml -o dist
 
+deb: ## dist/kepler-exporter_*.deb with the systemd unit
+	cargo build --release --locked -p kepler-exporter
+	python3 examples/deploy/systemd/make-deb.py target/release/kepler-exporter dist
+
 npm: $(PYTEST) $(NODE) ## dist/kepler-*.tgz with the built binary inside
 	$(ZIG)
 	mkdir -p dist

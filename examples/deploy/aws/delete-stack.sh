@@ -8,8 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 read_flags "$@"
 need aws
 credentials
-account=$(aws sts get-caller-identity --query Account --output text)
-bucket=${ASSETS_BUCKET:-$STACK_NAME-$account-$AWS_REGION}
+bucket=$(bucket_name)
 if [[ -z $(stack_status) ]] && ! aws s3api head-bucket --bucket "$bucket" 2>/dev/null; then
     say "there is no stack $STACK_NAME in $AWS_REGION"
     exit 0

@@ -12,8 +12,7 @@ own_cidr
 check_cidr
 check_quota
 [[ -n $IMAGES ]] || fail "--images is needed: a folder with the images as tarballs, or a registry's prefix (see README.md)"
-account=$(aws sts get-caller-identity --query Account --output text)
-bucket=${ASSETS_BUCKET:-$STACK_NAME-$account-$AWS_REGION}
+bucket=$(bucket_name)
 say "stack $STACK_NAME: $INSTANCE_TYPE in $AWS_REGION, open to $CIDR, files in s3://$bucket/$STACK_NAME"
 ask "Deploy? An instance costs money while it runs (see cost.sh)."
 
@@ -24,10 +23,7 @@ if ! aws s3api head-bucket --bucket "$bucket" 2>/dev/null; then
     change aws s3api put-bucket-tagging --bucket "$bucket" --tagging "TagSet=[{Key=kepler-stack,Value=$STACK_NAME}]"
 fi
 files=s3://$bucket/$STACK_NAME
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-helm package "$HERE/../helm/kepler" --destination "$work" >/dev/null
-mv "$work"/kepler-*.tgz "$work/kepler.tgz"
+pack_chart
 change aws s3 cp --only-show-errors "$work/kepler.tgz" "$files/kepler.tgz"
 change aws s3 cp --only-show-errors "$HERE/install-kepler.sh" "$files/install-kepler.sh"
 registry=

@@ -111,6 +111,21 @@ need_stack() {
     [[ -n $(stack_status) ]] || fail "there is no stack $STACK_NAME in $AWS_REGION"
 }
 
+# The bucket of what the instance installs.
+bucket_name() {
+    local account
+    account=$(aws sts get-caller-identity --query Account --output text) || return
+    say "${ASSETS_BUCKET:-$STACK_NAME-$account-$AWS_REGION}"
+}
+
+# Sets `work`, a folder for as long as the script runs, with the chart in it.
+pack_chart() {
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    helm package "$HERE/../helm/kepler" --destination "$work" >/dev/null
+    mv "$work"/kepler-*.tgz "$work/kepler.tgz"
+}
+
 # Whether a bucket was made by deploy-automated-stack.sh, which tags it with the stack's name.
 is_ours() {
     [[ $(aws s3api get-bucket-tagging --bucket "$1" --query "TagSet[?Key=='kepler-stack'].Value | [0]" --output text 2>/dev/null) == "$STACK_NAME" ]]

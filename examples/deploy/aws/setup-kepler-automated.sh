@@ -23,10 +23,7 @@ if ! $DRY_RUN; then
         sleep "${RETRY_SECONDS:-10}"
     done
 fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-helm package "$HERE/../helm/kepler" --destination "$work" >/dev/null
-mv "$work"/kepler-*.tgz "$work/kepler.tgz"
+pack_chart
 change ssh -p "$port" "${options[@]}" "$user@$address" "mkdir -p kepler/images"
 change scp -P "$port" "${options[@]}" "$work/kepler.tgz" "$HERE/install-kepler.sh" "$user@$address:kepler/"
 registry=

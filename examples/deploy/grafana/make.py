@@ -124,6 +124,24 @@ def by_zone(family, labels, more=""):
     return f'sum by ({labels}) ({family}{{{NODE},zone=~"$zone"{more}}})'
 
 
+def of_the_program(selector):
+    """What a program itself takes."""
+    return [
+        panel(
+            "CPU of a core",
+            [(f"rate(process_cpu_seconds_total{{{selector}}}[5m])", "{{instance}}")],
+            unit="percentunit",
+            width=8,
+        ),
+        panel(
+            "Memory",
+            [(f"process_resident_memory_bytes{{{selector}}}", "{{instance}}")],
+            unit="bytes",
+            width=8,
+        ),
+    ]
+
+
 def energy():
     pod = 'pod_namespace=~"$namespace",pod_name=~"$pod"'
     top = "topk(10, {})"
@@ -283,28 +301,7 @@ def energy():
             ],
         ),
         row("The exporter itself"),
-        panel(
-            "CPU of a core",
-            [
-                (
-                    f'rate(process_cpu_seconds_total{{{NODE},job=~".*kepler.*"}}[5m])',
-                    "{{instance}}",
-                )
-            ],
-            unit="percentunit",
-            width=8,
-        ),
-        panel(
-            "Memory",
-            [
-                (
-                    f'process_resident_memory_bytes{{{NODE},job=~".*kepler.*"}}',
-                    "{{instance}}",
-                )
-            ],
-            unit="bytes",
-            width=8,
-        ),
+        *of_the_program(f'{NODE},job=~".*kepler.*",job!~".*model-server.*"'),
         panel(
             "Tasks looked at",
             [(f"kepler_exporter_tasks{{{NODE}}}", "{{instance}}")],
@@ -405,18 +402,7 @@ def serving():
             width=8,
             about="The autoscaler's work shows here: replicas that Prometheus knows, and those that answer.",
         ),
-        panel(
-            "CPU of a core",
-            [(f"rate(process_cpu_seconds_total{{{own}}}[5m])", "{{instance}}")],
-            unit="percentunit",
-            width=8,
-        ),
-        panel(
-            "Memory",
-            [(f"process_resident_memory_bytes{{{own}}}", "{{instance}}")],
-            unit="bytes",
-            width=8,
-        ),
+        *of_the_program(own),
     ]
     return dashboard("kepler-serving", "Kepler: model server", [], panels, ["kepler", "models"])
 

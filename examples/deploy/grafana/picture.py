@@ -32,7 +32,10 @@ def series(server, panel, minutes, now):
         query = re.sub(r"\$(instance|zone|namespace|pod)\b", ".*", target["expr"].replace("$carbon", "400"))
         found = ask(server, "query_range", query=query, start=now - minutes * 60, end=now, step=minutes)["result"]
         for each in found:
-            yield name(each["metric"], TABLE if panel["type"] == "table" else target), [(float(t) - now, float(v)) for t, v in each["values"] if v != "NaN"]
+            points = [(float(t) - now, float(v)) for t, v in each["values"] if v != "NaN"]
+            # A quantile of nothing is no number at any time.
+            if points:
+                yield name(each["metric"], TABLE if panel["type"] == "table" else target), points
 
 
 def name(labels, target):

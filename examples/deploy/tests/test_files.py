@@ -75,3 +75,11 @@ def test_dockerfiles_copy_what_their_context_holds(name):
     text = (TOP / f"examples/{name}/Dockerfile").read_text()
     assert f"-p kepler-{name}" in text
     assert text.rstrip().endswith(f'ENTRYPOINT ["/kepler-{name}"]')
+
+
+def test_every_make_target_that_is_named_has_a_rule():
+    """Make itself says nothing of a phony target without one."""
+    rules = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        named = {target for targets in re.findall(r"`make ([a-z -]+)`", (TOP / name).read_text()) for target in targets.split()}
+        assert named and named <= rules, f"{name}: {named - rules}"
