@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use kepler_core::energy::{EnergySource, Powercap, Reading};
+use kepler_core::energy::{EnergySource, Meters, Powercap, Reading};
 use kepler_core::{ErrorKind, Host};
 use proptest::prelude::*;
 
@@ -496,6 +496,26 @@ fn a_machine_without_rapl_says_so() {
     let error = Powercap::open(&machine.host()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("modprobe"), "{error}");
+}
+
+#[test]
+fn counters_that_all_stand_at_0_are_no_meter() {
+    let machine = MachineCopy::of("powercap-psys");
+    for zone in [
+        "intel-rapl:0",
+        "intel-rapl:0:0",
+        "intel-rapl:0:1",
+        "intel-rapl:0:2",
+    ] {
+        machine.set(&energy(zone), 0);
+    }
+    assert!(Powercap::open(&machine.host()).is_ok(), "psys still counts");
+    machine.set(&energy("intel-rapl:1"), 0);
+    let error = Powercap::open(&machine.host()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("stand at 0"), "{error}");
+    let (sources, _) = kepler_core::energy::open(&machine.host(), &Meters::default());
+    assert!(sources.is_empty(), "the machine's energy is modeled then");
 }
 
 #[test]

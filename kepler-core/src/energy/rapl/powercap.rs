@@ -52,7 +52,8 @@ impl Powercap {
     /// Opens every RAPL zone that the host shows and that may be read.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the host shows none;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the host shows none, or none that counts: all stand
+    /// at 0 (a guest whose host does not pass them on);
     /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied) when none may be read (`energy_uj` is for root
     /// alone since Linux 5.10), or what else kept the first from being opened.
     pub fn open(host: &Host) -> Result<Self> {
@@ -77,6 +78,9 @@ impl Powercap {
         merge_mirrors(&mut counters, &mut notes);
         if let (true, Some(error)) = (counters.is_empty(), refusal) {
             return Err(error);
+        }
+        if counters.iter_mut().all(Counter::stands_at_zero) {
+            return Err(unfed());
         }
         let zones: Vec<_> = counters.iter().map(|c| c.zone.clone()).collect();
         let has_core = zones.iter().any(|z| z.domain == Domain::Core);
@@ -161,6 +165,10 @@ impl Counter {
         })
     }
 
+    fn stands_at_zero(&mut self) -> bool {
+        self.file.number().is_ok_and(|value| value == 0)
+    }
+
     fn read(&mut self, host: &Host, now: Duration, suspends: u64) -> Reading {
         let (value, reopened) = match self.value(host) {
             Ok(value) => value,
@@ -221,6 +229,15 @@ fn reopen(host: &Host, found: &Found) -> Option<(KeptFile, u64)> {
 
 fn energy_file(found: &Found) -> PathBuf {
     found.path.join("energy_uj")
+}
+
+/// A counter that runs is at 0 for a millisecond of hours; that all are is no chance.
+fn unfed() -> Error {
+    Error::Unsupported {
+        what: "RAPL by powercap".into(),
+        why: "all its counters stand at 0".into(),
+        hint: "guests see such counters where their host does not pass them on".into(),
+    }
 }
 
 fn left_out(found: &Found, why: String) -> Note {
