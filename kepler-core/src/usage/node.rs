@@ -73,6 +73,13 @@ impl NodeReader {
     /// # Errors
     /// [`Error::Read`], [`Error::Malformed`], and [`Error::Unsupported`] where the file holds no times (sandboxes).
     pub fn read(&mut self, now: Duration, node: &mut NodeUsage) -> Result<()> {
+        self.look(now)?;
+        self.book(node);
+        Ok(())
+    }
+
+    /// The first half of [`NodeReader::read`]: looks, and leaves it open whether an interval ends here.
+    pub(super) fn look(&mut self, now: Duration) -> Result<()> {
         let asleep = if self.live {
             Host::suspended()
         } else {
@@ -89,19 +96,29 @@ impl NodeReader {
             });
         }
         (self.look.now, self.look.asleep) = (Some(now), asleep);
-        self.advance(now, node);
-        std::mem::swap(&mut self.last, &mut self.look);
         Ok(())
     }
 
+    /// CPUs that were online at the last look.
+    pub(super) fn cpus(&self) -> u32 {
+        u32::try_from(self.look.cpus.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The second half: the interval ends at the last look. A sample of tasks that failed in between leaves it open, so that
+    /// tasks and machine speak of the same time at the next.
+    pub(super) fn book(&mut self, node: &mut NodeUsage) {
+        self.advance(node);
+        std::mem::swap(&mut self.last, &mut self.look);
+    }
+
     /// What lies between `last` and `look`.
-    fn advance(&mut self, now: Duration, node: &mut NodeUsage) {
+    fn advance(&mut self, node: &mut NodeUsage) {
         *node = NodeUsage {
-            cpus: u32::try_from(self.look.cpus.len()).unwrap_or(u32::MAX),
+            cpus: self.cpus(),
             interrupt_ns: (self.interrupts_apart && self.look.all.hard_interrupts > 0).then_some(0),
             ..NodeUsage::default()
         };
-        let Some(before) = self.last.now else {
+        let (Some(before), Some(now)) = (self.last.now, self.look.now) else {
             return;
         };
         node.interval = now.saturating_sub(before);

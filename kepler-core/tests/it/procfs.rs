@@ -114,6 +114,40 @@ fn the_first_sample_is_a_baseline_and_the_next_counts_what_grew() {
 }
 
 #[test]
+fn a_sample_that_fails_leaves_the_interval_open_for_tasks_and_machine_alike() {
+    let machine = Machine::new();
+    let stat = |idle: u64| {
+        let half = idle / 2;
+        let text = format!(
+            "cpu  9 9 9 {idle} 0 0 0 0 0 0\ncpu0 4 4 4 {half}\ncpu1 5 5 5 {half}\nctxt 1\n"
+        );
+        machine.write("stat", &text);
+    };
+    machine.process(7, "worker", 0, 100, 0);
+    let mut source = machine.open();
+    source.at(100);
+    // Busy for one second of two.
+    stat(900);
+    machine.process(7, "worker", 200, 100, 0);
+    let (proc, away) = (
+        machine.root.path().join("proc"),
+        machine.root.path().join("away"),
+    );
+    fs::rename(&proc, &away).unwrap();
+    let Sampler {
+        source: procfs,
+        usage,
+    } = &mut source;
+    procfs.sample(Duration::from_secs(101), usage).unwrap_err();
+    fs::rename(&away, &proc).unwrap();
+    stat(1_100);
+    assert_eq!(source.at(102).cpu_ms(7), 2_000);
+    let node = &source.usage.node;
+    assert_eq!(node.interval, Duration::from_secs(2));
+    assert_eq!((node.busy_ns, node.idle_ns), (2_000 * MS, 2_000 * MS));
+}
+
+#[test]
 fn a_process_counts_whole_only_if_it_started_after_the_previous_sample() {
     let machine = Machine::new();
     machine.process(1, "init", 1, 1, 0);

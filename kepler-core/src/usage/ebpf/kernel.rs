@@ -31,7 +31,6 @@ pub(super) struct Kernel {
     nested: bool,
     collected: CounterSet,
     node_events: PerCpuArray<MapData, Events>,
-    node_seen: Option<Counters>,
     pmu: Option<Pmu>,
     buffer: Vec<u8>,
 }
@@ -114,7 +113,6 @@ impl Kernel {
                 .union(more),
             node_events: PerCpuArray::try_from(map(&mut bpf, "node_events")?)
                 .map_err(|e| refused("map node_events", &e))?,
-            node_seen: None,
             pmu,
             buffer: vec![0; BUFFER],
             bpf,
@@ -147,21 +145,16 @@ impl Kernel {
         Ok(())
     }
 
-    /// Adds the whole machine's events since the call before.
-    pub(super) fn node(&mut self, counters: &mut Counters) -> Result<()> {
-        if !hooks::storage_wanted(self.collected) {
-            return Ok(());
-        }
-        let all = self.node_events.get(&0, 0);
-        let all = all.map_err(|e| refused("map node_events", &e))?;
+    /// The whole machine's events since the programs were loaded; zeros where no hook counts them.
+    pub(super) fn node(&self) -> Result<Counters> {
         let mut now = Counters::default();
-        for events in all.iter() {
-            now.add(&record::counters(0, 0, events));
+        if hooks::storage_wanted(self.collected) {
+            let all = self.node_events.get(&0, 0);
+            for events in all.map_err(|e| refused("map node_events", &e))?.iter() {
+                now.add(&record::counters(0, 0, events));
+            }
         }
-        if let Some(before) = self.node_seen.replace(now) {
-            counters.add(&now.since(&before));
-        }
-        Ok(())
+        Ok(now)
     }
 
     /// Share of the time that the hardware counters counted; `None` without any.

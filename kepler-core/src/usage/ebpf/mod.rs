@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::host::Host;
 
-use super::{CounterSet, NodeReader, Note, Usage, UsageSource};
+use super::{CounterSet, Counters, NodeReader, Note, Usage, UsageSource};
 
 use kernel::Kernel;
 use ledger::Ledger;
@@ -65,6 +65,8 @@ pub struct Ebpf {
     ledger: Ledger,
     names: HostNames,
     node: NodeReader,
+    /// The machine's events up to the last sample.
+    events: Option<Counters>,
     notes: Vec<Note>,
 }
 
@@ -83,6 +85,7 @@ impl Ebpf {
             kernel,
             names: HostNames::new(host, tree),
             node: NodeReader::open(host)?,
+            events: None,
             notes,
         };
         kernel::give_back_memory();
@@ -110,13 +113,18 @@ impl UsageSource for Ebpf {
     }
 
     fn sample(&mut self, now: Duration, usage: &mut Usage) -> Result<()> {
-        self.node.read(now, &mut usage.node)?;
-        self.kernel.node(&mut usage.node.counters)?;
+        self.node.look(now)?;
+        let events = self.kernel.node()?;
         self.names.begin(now);
-        self.ledger.begin(now, usage.node.cpus);
+        self.ledger.begin(now, self.node.cpus());
         self.kernel.overflow(&mut self.ledger)?;
         self.kernel.pass(&mut self.ledger)?;
+        // Nothing fails from here on, so that all that is told covers one interval.
         self.kernel.drain(&mut self.ledger, &mut self.names);
+        self.node.book(&mut usage.node);
+        if let Some(before) = self.events.replace(events) {
+            usage.node.counters.add(&events.since(&before));
+        }
         self.ledger.finish(&mut self.names, usage);
         usage.stats.counters_running = self.kernel.running_ratio();
         usage.collected = self.collected();

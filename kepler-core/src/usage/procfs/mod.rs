@@ -334,10 +334,10 @@ impl UsageSource for Procfs {
         usage.unnamed.clear();
         (usage.lost, usage.pending, usage.refused_ns) = (Counters::default(), 0, 0);
         usage.collected = CounterSet::EMPTY.with(Counter::CpuTime);
-        self.node.read(now, &mut usage.node)?;
-
+        self.node.look(now)?;
         self.pids.clear();
         self.host.numbered(self.host.proc(""), &mut self.pids)?;
+        self.node.book(&mut usage.node);
         let since = self.sampled.replace(now);
         let elapsed = duration_ns(now.saturating_sub(since.unwrap_or(now)));
         let most_ns = elapsed
