@@ -130,15 +130,24 @@ fn steal(host: &Host, guest: bool) -> Result<Option<Note>> {
     if !guest {
         return Ok(None);
     }
-    let mut node = NodeUsage::default();
-    NodeReader::open(host)?.read(Host::since_boot(), &mut node)?;
-    Ok(Some(Note::on(
-        "guest",
-        format!(
-            "{} CPUs of a host that hides its size; stolen time is charged to nobody",
-            node.cpus
-        ),
-    )))
+    let mut reader = NodeReader::open(host)?;
+    reader.read(Host::since_boot(), &mut NodeUsage::default())?;
+    let mut why = format!(
+        "{} CPUs of a host that hides its size; {:.1} % of their time since boot was stolen and is charged to nobody",
+        reader.cpus(),
+        reader.stolen() * 100.0,
+    );
+    if keeps_steal_apart(host) == Some(false) {
+        why += ": this kernel counts it as the tasks' own time, so tasks are scaled down to what they were given";
+    }
+    Ok(Some(Note::on("guest", why)))
+}
+
+/// Whether the kernel takes stolen time out of the tasks' CPU time (`CONFIG_PARAVIRT_TIME_ACCOUNTING`): only then has its
+/// run queue this field. `None` without type information.
+fn keeps_steal_apart(host: &Host) -> Option<bool> {
+    let types = host.sys("kernel/btf/vmlinux");
+    host.contains(types, b"\0prev_steal_time_rq\0").ok()
 }
 
 impl fmt::Display for Diagnosis {

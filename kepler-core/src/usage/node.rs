@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::host::{Host, KeptFile};
-use crate::units::{CLOCK_TICK_NS, duration_ns};
+use crate::units::{CLOCK_TICK_NS, count_to_f64, duration_ns};
 
 use super::NodeUsage;
 
@@ -78,8 +78,9 @@ impl NodeReader {
         Ok(())
     }
 
-    /// The first half of [`NodeReader::read`]: looks, and leaves it open whether an interval ends here.
-    pub(super) fn look(&mut self, now: Duration) -> Result<()> {
+    /// The first half of [`NodeReader::read`]: looks, and leaves it open whether an interval ends here. Returns the
+    /// CPUs that are online.
+    pub(super) fn look(&mut self, now: Duration) -> Result<u32> {
         let asleep = if self.live {
             Host::suspended()
         } else {
@@ -96,12 +97,18 @@ impl NodeReader {
             });
         }
         (self.look.now, self.look.asleep) = (Some(now), asleep);
-        Ok(())
+        Ok(count(&self.look))
     }
 
-    /// CPUs that were online at the last look.
-    pub(super) fn cpus(&self) -> u32 {
-        u32::try_from(self.look.cpus.len()).unwrap_or(u32::MAX)
+    /// CPUs that were online when it was read last; 0 before.
+    pub fn cpus(&self) -> u32 {
+        count(&self.last)
+    }
+
+    /// The share of the CPUs' time that a hypervisor gave to others, 0 to 1, from boot to when it was read last.
+    pub fn stolen(&self) -> f64 {
+        let all = self.last.all;
+        count_to_f64(all.steal) / count_to_f64(all.sum.max(1))
     }
 
     /// The second half: the interval ends at the last look. A sample of tasks that failed in between leaves it open, so that
@@ -114,7 +121,7 @@ impl NodeReader {
     /// What lies between `last` and `look`.
     fn advance(&mut self, node: &mut NodeUsage) {
         *node = NodeUsage {
-            cpus: self.cpus(),
+            cpus: count(&self.look),
             interrupt_ns: (self.interrupts_apart && self.look.all.hard_interrupts > 0).then_some(0),
             ..NodeUsage::default()
         };
@@ -142,6 +149,10 @@ impl NodeReader {
         }
         node.counters.context_switches = self.look.switches.saturating_sub(self.last.switches);
     }
+}
+
+fn count(look: &Look) -> u32 {
+    u32::try_from(look.cpus.len()).unwrap_or(u32::MAX)
 }
 
 /// How many CPUs were online at both looks, and how their times grew.

@@ -10,6 +10,7 @@ use kepler_core::usage::{NodeUsage, ProcessUsage, Scripted, Usage};
 use kepler_core::{ErrorKind, Host, Joules, Watts};
 
 use crate::attribution::{process, ran};
+use crate::machine_copy::MachineCopy;
 
 /// A monitor on a meter of 20 W (package) and 4 W (dram), fed with `frames`.
 fn monitor(frames: Vec<Usage>) -> MonitorBuilder {
@@ -384,6 +385,25 @@ fn the_doctor_names_every_source_and_what_would_help() {
     for note in found.notes.iter().filter(|n| !n.active) {
         assert!(!note.why.is_empty(), "{note}");
     }
+}
+
+#[test]
+fn the_doctor_tells_a_guest_what_was_stolen_and_from_whom_it_is_taken() {
+    let machine = MachineCopy::empty();
+    machine.set("proc/stat", "cpu  600 0 0 350 0 0 0 50\ncpu0 600 0 0 350 0 0 0 50\nctxt 1");
+    machine.set("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu hypervisor\n");
+    let guest = |machine: &MachineCopy| {
+        let found = doctor(&machine.host()).unwrap();
+        let note = found.notes.iter().find(|n| n.part == "guest");
+        note.unwrap_or_else(|| panic!("{found}")).why.clone()
+    };
+    let unknown = guest(&machine);
+    assert!(unknown.contains("5.0 %"), "{unknown}");
+    assert!(!unknown.contains("scaled down"), "{unknown}");
+    machine.set("sys/kernel/btf/vmlinux", "\0rq\0prev_irq_time\0");
+    assert!(guest(&machine).contains("scaled down"));
+    machine.set("sys/kernel/btf/vmlinux", "\0rq\0prev_steal_time_rq\0");
+    assert!(!guest(&machine).contains("scaled down"));
 }
 
 #[test]

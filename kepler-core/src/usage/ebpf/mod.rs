@@ -113,10 +113,10 @@ impl UsageSource for Ebpf {
     }
 
     fn sample(&mut self, now: Duration, usage: &mut Usage) -> Result<()> {
-        self.node.look(now)?;
+        let cpus = self.node.look(now)?;
         let events = self.kernel.node()?;
         self.names.begin(now);
-        self.ledger.begin(now, self.node.cpus());
+        self.ledger.begin(now, cpus);
         self.kernel.overflow(&mut self.ledger)?;
         self.kernel.pass(&mut self.ledger)?;
         // Nothing fails from here on, so that all that is told covers one interval.
