@@ -125,12 +125,17 @@ tools: ## what the Rust tests call: promtool and Prometheus, tmux, curl, openssl
 	@test -e "$(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb))" || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends postgresql; }
 	@type clang-19 llvm-strip-19 pkg-config >/dev/null 2>&1 && test -e /usr/include/libelf.h || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends clang-19 llvm-19 libbpf-dev libelf-dev zlib1g-dev pkg-config; }
 
+# Debian's Python comes without what makes environments.
+ENSURE_VENV = @python3 -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends python3-venv; }
+
 $(PYTEST): kepler-py/requirements.txt
+	$(ENSURE_VENV)
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 $(DEPLOY)/.ready: examples/deploy/tests/requirements.txt
+	$(ENSURE_VENV)
 	test -x $(DEPLOY)/bin/python || python3 -m venv $(DEPLOY)
 	$(DEPLOY)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@

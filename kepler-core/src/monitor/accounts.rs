@@ -8,22 +8,20 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::attribution::IdleShare;
 use crate::fit;
 use crate::host::Host;
-use crate::units::{Joules, Watts};
+use crate::units::Joules;
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
 use crate::workload::{
     Container, Pod, PodTable, VirtualMachine, Workload, classify, named_by_libvirt,
 };
 
+use super::account::{Account, Prices, Share};
 use super::export::Exported;
 use super::rank::size;
 use super::snapshot::{
-    ContainerSnapshot, EndedSnapshot, Moves, OTHER, PodSnapshot, ProcessSnapshot, State,
-    VmSnapshot, WorkloadEnergy, WorkloadUsage,
+    ContainerSnapshot, EndedSnapshot, Moves, OTHER, PodSnapshot, ProcessSnapshot, State, VmSnapshot,
 };
-use super::zones::DomainDelta;
 
 /// How long ended workloads are kept, and how many ended processes have an entry of their own.
 #[derive(Clone, Copy, Debug)]
@@ -40,121 +38,6 @@ const ENDED_NAMES: usize = 2000;
 
 /// Ended processes of which a reader has yet to see the last may be so many times as many as are kept.
 const WAITING: usize = 4;
-
-/// One interval's prices: what a share of the machine costs in each domain.
-pub(super) struct Prices {
-    domains: Vec<DomainDelta>,
-    /// The place of the graphics processors among the domains.
-    gpu: Option<usize>,
-    idle_share: IdleShare,
-    /// One living process of all.
-    each: f64,
-}
-
-/// A workload's shares of the active energy of an interval.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Share {
-    pub(super) cpu: f64,
-    /// Of the graphics processors.
-    pub(super) gpu: f64,
-}
-
-impl Prices {
-    pub(super) fn new(
-        domains: Vec<DomainDelta>,
-        gpu: Option<usize>,
-        idle_share: IdleShare,
-        living: usize,
-    ) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "a count of processes")]
-        let each = if living > 0 { 1.0 / living as f64 } else { 0.0 };
-        Self {
-            domains,
-            gpu,
-            idle_share,
-            each,
-        }
-    }
-
-    /// The share that a workload has of the idle energy of every domain.
-    pub(super) fn idle(&self, share: Share, living: bool) -> f64 {
-        match self.idle_share {
-            IdleShare::Usage => share.cpu,
-            IdleShare::None | IdleShare::Equal if living => self.each,
-            IdleShare::None | IdleShare::Equal => 0.0,
-        }
-    }
-}
-
-/// Totals of one workload.
-#[derive(Clone, Debug)]
-struct Account {
-    counters: Counters,
-    energy: Box<[WorkloadEnergy]>,
-    /// The sample that last changed it.
-    sequence: u64,
-}
-
-impl Account {
-    fn new(domains: usize) -> Self {
-        Self {
-            counters: Counters::default(),
-            energy: vec![WorkloadEnergy::default(); domains].into(),
-            sequence: 0,
-        }
-    }
-
-    /// Adds one process's interval. The first addition of a sample starts the interval's power anew.
-    fn charge(
-        &mut self,
-        sequence: u64,
-        delta: &Counters,
-        share: Share,
-        prices: &Prices,
-        living: bool,
-    ) {
-        let fresh = self.sequence != sequence;
-        self.sequence = sequence;
-        self.counters.add(delta);
-        let idle = prices.idle(share, living);
-        let add = |before: Option<Watts>, now: Option<Watts>| match (before, now) {
-            (Some(before), Some(now)) if !fresh => Some(before + now),
-            (_, now) => now,
-        };
-        for (place, (mine, domain)) in self.energy.iter_mut().zip(&prices.domains).enumerate() {
-            let active = if prices.gpu == Some(place) {
-                share.gpu
-            } else {
-                share.cpu
-            };
-            mine.joules += domain.energy.active * active;
-            mine.idle += domain.energy.idle * idle;
-            mine.watts = add(mine.watts, domain.power.map(|p| p.active * active));
-            mine.idle_watts = add(mine.idle_watts, domain.power.map(|p| p.idle * idle));
-        }
-    }
-
-    /// Nothing was done in this interval.
-    fn rest(&mut self, prices: &Prices) {
-        for (mine, domain) in self.energy.iter_mut().zip(&prices.domains) {
-            mine.watts = domain.power.map(|_| Watts::ZERO);
-            mine.idle_watts = mine.watts;
-        }
-    }
-
-    fn usage(&self, state: State) -> WorkloadUsage {
-        WorkloadUsage {
-            state,
-            counters: self.counters,
-            energy: self.energy.clone(),
-        }
-    }
-
-    /// Energy in the first domain.
-    fn first(&self) -> Joules {
-        self.energy.first().map_or(Joules::ZERO, |e| e.joules)
-    }
-}
 
 struct ProcessAccount {
     process: Arc<Process>,
@@ -553,16 +436,6 @@ impl Accounts {
                 usage: e.shown.usage(State::Terminated),
             })
             .collect()
-    }
-}
-
-impl Account {
-    fn absorb(&mut self, other: &Self) {
-        self.counters.add(&other.counters);
-        for (mine, theirs) in self.energy.iter_mut().zip(&other.energy) {
-            mine.joules += theirs.joules;
-            mine.idle += theirs.idle;
-        }
     }
 }
 

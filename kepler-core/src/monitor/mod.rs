@@ -1,5 +1,6 @@
 //! Sources in, snapshots out: what every process, container and virtual machine of a machine used.
 
+mod account;
 mod accounts;
 mod book;
 mod builder;
@@ -30,7 +31,8 @@ use crate::usage::GpuReader;
 use crate::usage::{Counters, Usage, UsageSource};
 use crate::workload::classify_cgroup;
 
-use accounts::{Accounts, Prices, Share};
+use account::{Prices, Share};
+use accounts::Accounts;
 use zones::{DomainDelta, Judge, Zones};
 
 pub use builder::{GpuChoice, MonitorBuilder, UsageChoice};

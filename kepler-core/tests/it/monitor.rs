@@ -390,8 +390,14 @@ fn the_doctor_names_every_source_and_what_would_help() {
 #[test]
 fn the_doctor_tells_a_guest_what_was_stolen_and_from_whom_it_is_taken() {
     let machine = MachineCopy::empty();
-    machine.set("proc/stat", "cpu  600 0 0 350 0 0 0 50\ncpu0 600 0 0 350 0 0 0 50\nctxt 1");
-    machine.set("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu hypervisor\n");
+    machine.set(
+        "proc/stat",
+        "cpu  600 0 0 350 0 0 0 50\ncpu0 600 0 0 350 0 0 0 50\nctxt 1",
+    );
+    machine.set(
+        "proc/cpuinfo",
+        "processor\t: 0\nflags\t\t: fpu hypervisor\n",
+    );
     let guest = |machine: &MachineCopy| {
         let found = doctor(&machine.host()).unwrap();
         let note = found.notes.iter().find(|n| n.part == "guest");
