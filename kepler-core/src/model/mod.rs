@@ -23,6 +23,7 @@ mod node_index;
 mod package;
 mod pickle;
 mod pickle_array;
+mod pickle_machine;
 mod predict;
 mod registry;
 mod scikit;
