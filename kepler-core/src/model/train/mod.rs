@@ -16,6 +16,7 @@ mod grow;
 mod isolate;
 mod kernel;
 mod linear;
+mod local_median;
 mod progress;
 mod prometheus;
 mod rng;
