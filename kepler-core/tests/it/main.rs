@@ -20,6 +20,8 @@ mod ebpf_object;
 #[cfg(feature = "ebpf")]
 mod ebpf_short_lives;
 mod ended;
+#[cfg(feature = "metrics")]
+mod exposition;
 mod floors;
 mod fold;
 mod given_models;
@@ -28,7 +30,11 @@ mod gpu;
 mod hwmon;
 mod machine;
 mod machine_copy;
+#[cfg(feature = "metrics")]
+mod made_up;
 mod measure;
+#[cfg(feature = "metrics")]
+mod metric_figures;
 #[cfg(feature = "metrics")]
 mod metric_labels;
 #[cfg(feature = "metrics")]

@@ -7,9 +7,8 @@ use kepler_core::metrics::{FAMILIES, Format, Kind, Level, Selection};
 use kepler_core::monitor::{EndedSnapshot, Fold, Snapshot, State};
 use kepler_core::{ErrorKind, Joules};
 
-use crate::metrics::{
-    count, everything, exposition, fed, missing, page, process, samples, snapshot, value,
-};
+use crate::exposition::{count, fed, missing, samples, value};
+use crate::made_up::{everything, exposition, page, process, snapshot};
 
 fn with(labels: &[&str]) -> Selection {
     let labels = labels.iter().map(|label| Selection::label(label).unwrap());
