@@ -91,11 +91,12 @@ test-guest: ## a real virtual machine reads as its meter what the exporter says 
 
 test-deploy: tools $(DEPLOY)/.ready ## chart, manifests, rules, dashboards and AWS scripts, by the real tools
 	@command -v helm $(TOOLS)/helm >/dev/null || CGO_ENABLED=0 GOBIN=$(TOOLS) go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0
+	$(CARGO_DEB)
 	cargo build -p kepler-exporter -p kepler-model-server
 	cd examples/deploy/tests && PATH="$(DEPLOY)/bin:$$PATH:$(TOOLS)" python -m pytest -q
 
-test-cluster: tools programs $(PYTEST) ## the chart on a real Kubernetes of one node (root; builds it from Go modules once, some minutes)
-	cd examples/deploy/cluster && trap 'test "$${KUBE_KEEP:-}" || $(BIN)/python cluster.py down' EXIT && $(BIN)/python -m pytest -q -s
+test-cluster: tools programs $(DEPLOY)/.ready ## the chart on a real Kubernetes of one node (root; builds it from Go modules once, some minutes)
+	cd examples/deploy/cluster && trap 'test "$${KUBE_KEEP:-}" || $(DEPLOY)/bin/python cluster.py down' EXIT && $(DEPLOY)/bin/python -m pytest -q -s
 
 programs: ## what is in the images, built as the Dockerfiles do
 	@type musl-gcc >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends musl-tools; }
@@ -111,9 +112,14 @@ wheels: $(PYTEST) ## dist/kepler-*.whl, installable without network or compiler
 	$(ZIG)
 	PATH="$(BIN):$$PATH" maturin build --release --locked --zig --compatibility manylinux_$(subst .,_,$(GLIBC)) -m kepler-py/Cargo.toml -o dist
 
+define CARGO_DEB
+type dpkg-shlibdeps >/dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends dpkg-dev; }
+cargo deb --version >/dev/null 2>&1 || cargo install --quiet --debug --locked cargo-deb@3.8.0
+endef
+
 deb: ## dist/kepler-exporter_*.deb with the systemd unit
-	cargo build --release --locked -p kepler-exporter
-	python3 examples/deploy/systemd/make-deb.py target/release/kepler-exporter dist
+	$(CARGO_DEB)
+	cargo deb --locked -p kepler-exporter -o dist/
 
 npm: $(PYTEST) $(NODE) ## dist/kepler-*.tgz with the built binary inside
 	$(ZIG)
