@@ -2,21 +2,6 @@
 
 DNS_IMAGE = "docker.io/local/dns:1"
 METRICS_IMAGE = "docker.io/local/metrics-server:1"
-# CoreDNS with just the parts that answer for a cluster.
-DNS_PROGRAM = """
-package main
-
-import (
-	_ "github.com/coredns/coredns/plugin/cache"
-	_ "github.com/coredns/coredns/plugin/errors"
-	_ "github.com/coredns/coredns/plugin/kubernetes"
-	_ "github.com/coredns/coredns/plugin/ready"
-
-	"github.com/coredns/coredns/coremain"
-)
-
-func main() { coremain.Run() }
-"""
 COREFILE = ".:53 {\n errors\n ready\n kubernetes cluster.local in-addr.arpa\n cache 5\n}\n"
 DNS_READS = [
     {"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]},

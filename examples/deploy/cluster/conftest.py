@@ -10,6 +10,8 @@ import pytest
 
 import cluster
 import images
+import programs
+import settings
 
 ROOT = Path(__file__).parents[3]
 CHART = Path(__file__).parents[1] / "helm/kepler"
@@ -23,7 +25,7 @@ PROGRAMS = {"kepler-exporter": EXPORTER, "kepler-model-server": SERVER}
 TAGS = ("1", "2")
 NAMESPACE, SERVING = "kepler-system", "kepler-model-server"
 PIPELINES = ("ec2-0.7.11", "specpower-0.7.11")
-FILES = f"{cluster.ADDRESS}:8099"
+FILES = f"{settings.ADDRESS}:8099"
 
 
 def picture(name, tag="1"):
@@ -48,7 +50,7 @@ def install(name, namespace, values, verb="install"):
 def kubernetes(tmp_path_factory):
     if os.geteuid() != 0:
         pytest.skip("a cluster needs root")
-    cluster.build()
+    programs.build()
     folder = tmp_path_factory.mktemp("images")
     archives = []
     for name, program in PROGRAMS.items():

@@ -5,12 +5,14 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from contextlib import contextmanager
 
 import pytest
+import yaml
 
 import cluster
+import programs
+import settings
 from conftest import (
     CHART,
     NAMESPACE,
@@ -28,32 +30,38 @@ from conftest import (
 )
 
 PORT = 9099
-ANNOTATION = "prometheus.io/"
+SCRAPING = CHART.parents[1] / "prometheus/prometheus-kubernetes.yaml"
 # What every account may do, and the chart's objects that are not there yet when others are tried.
 EVERYBODY = {("selfsubjectreviews.authentication.k8s.io", "create")} | {
     (f"selfsubject{kind}reviews.authorization.k8s.io", "create") for kind in ("access", "rules")
 }
 
 
-def targets():
-    """Scrape settings from the pods' annotations, as `prometheus-kubernetes.yaml` has Prometheus do it."""
+def discovered():
+    """All pods, as Prometheus' own discovery describes them: Debian's is built without it."""
     for pod in cluster.get("pods", "-A")["items"]:
-        notes = pod["metadata"].get("annotations", {})
-        if notes.get(f"{ANNOTATION}scrape") == "true" and is_ready(pod):
-            target = f"{pod['status']['podIP']}:{notes[f'{ANNOTATION}port']}"
-            yield {
-                "job_name": pod["metadata"]["name"],
-                "metrics_path": notes[f"{ANNOTATION}path"],
-                "static_configs": [{"targets": [target]}],
-            }
+        about = {"ip": pod["status"].get("podIP", ""), "node_name": pod["spec"].get("nodeName", "")}
+        for kind in ("annotation", "label"):
+            texts = pod["metadata"].get(f"{kind}s", {})
+            about |= {f"{kind}_{re.sub('[^a-zA-Z0-9_]', '_', key)}": text for key, text in texts.items()}
+        labels = {f"__meta_kubernetes_pod_{key}": text for key, text in about.items()}
+        yield {"targets": [about["ip"] or pod["metadata"]["name"]], "labels": labels}
 
 
 @contextmanager
 def prometheus(folder):
-    settings = folder / "prometheus.yaml"
-    settings.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": list(targets())}))
+    """A Prometheus that chooses pods by the rules of this repository's file."""
+    (folder / "pods.json").write_text(json.dumps(list(discovered())))
+    told = yaml.safe_load(SCRAPING.read_text())
+    told["global"]["scrape_interval"] = "1s"
+    told["rule_files"] = [str(SCRAPING.with_name(name)) for name in told["rule_files"]]
+    for job in told["scrape_configs"]:
+        assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+        job["file_sd_configs"] = [{"files": [str(folder / "pods.json")]}]
+    scraping = folder / "prometheus.yaml"
+    scraping.write_text(json.dumps(told))
     listen = f"127.0.0.1:{PORT}"
-    flags = (f"--config.file={settings}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={listen}")
+    flags = (f"--config.file={scraping}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={listen}")
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen(cluster.inside(shutil.which("prometheus"), *flags), stdout=log, stderr=log)
     try:
@@ -64,33 +72,29 @@ def prometheus(folder):
 
 
 def test_prometheus_finds_the_pods_by_their_annotations_and_shows_true_names(release, tmp_path):
-    running = {pod["metadata"]["name"]: pod for pod in cluster.get("pods", "-A")["items"] if is_ready(pod)}
-    ours = [pod for pod in running.values() if pod["metadata"]["namespace"] in (NAMESPACE, SERVING)]
-    assert len(ours) == 4, "an exporter and three model servers"
+    exporters, servers = pods("kepler-exporter", NAMESPACE), ready_replicas()
+    assert (len(exporters), len(servers)) == (1, 3)
+    ours = {(pod["metadata"]["name"], pod["metadata"]["namespace"]): pod for pod in (*exporters, *servers)}
     with prometheus(tmp_path) as query:
 
-        def shown():
+        def named():
             try:
-                return bool(query("kepler_container_joules_total > 0"))
+                shown = query("kepler_pod_cpu_watts{state='running'}")
             except subprocess.CalledProcessError:
-                return False
+                return set()
+            return {(s["metric"]["pod_name"], s["metric"]["pod_namespace"]) for s in shown}
 
-        cluster.deadline(shown, 60, "the first scrape")
-        time.sleep(5)
-        assert {s["metric"]["job"] for s in query("up == 1")} >= {pod["metadata"]["name"] for pod in ours}
-        watts = {
-            (s["metric"]["pod_name"], s["metric"]["pod_namespace"])
-            for s in query("kepler_pod_cpu_watts{state='running'}")
-        }
+        cluster.deadline(lambda: named() >= set(ours), 60, "watts of all pods, by their names")
+        up = {(s["metric"]["job"], s["metric"]["instance"]) for s in query("up == 1")}
         joules = query("kepler_container_joules_total")
         models = query("kepler_model_server_models")
-    for pod in ours:
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        assert (name, namespace) in watts
+    addresses = {f"{pod['status']['podIP']}:8100" for pod in servers}
+    assert up == {("kepler-exporter", settings.NODE)} | {("kepler-model-server", where) for where in addresses}
+    assert {s["metric"]["instance"] for s in models} == addresses
+    for (name, _), pod in ours.items():
         # The pod's own sandbox has no name.
         found = {s["metric"].get("container_name") for s in joules if s["metric"].get("pod_name") == name}
         assert found - {None} == {c["name"] for c in pod["spec"]["containers"]}
-    assert models
 
 
 def test_a_node_without_a_meter_takes_its_models_from_the_server(release):
@@ -127,23 +131,36 @@ def test_an_ordinary_user_measures_by_the_capabilities_of_the_file(kubernetes):
         cluster.helm("uninstall", "kepler-user", "-n", space, stdout=subprocess.DEVNULL)
 
 
+# Files of values, and values, that together render every object which the chart has.
+VARIANTS = [
+    ([], ["exporter.https.enabled=true", "modelServer.ingress.enabled=true", "networkPolicy.enabled=true"]),
+    ([], ["dashboards.enabled=true", "prometheusRule.enabled=true", "podMonitor.enabled=true"]),
+    ([], ["serviceMonitor.enabled=true", "exporter.pods=apiserver", "exporter.nonRoot=true"]),
+    (["values-production.yaml"], []),
+    (["values-minikube.yaml"], []),
+]
+OVERLAYS = ("exporter", "with-server", "server", "estimator-only", "openshift")
+TRIED = ("apply", "--dry-run=server", "--warnings-as-errors", "--force-conflicts", "--server-side")
+
+
 def test_the_api_server_takes_every_object_without_a_warning(release):
-    """The chart's objects with all that needs no other API, and the plain manifests."""
-    flags = [
-        word
-        for value in (
-            "modelServer.enabled=true", f"modelServer.namespace={SERVING}", "modelServer.ingress.enabled=true",
-            "networkPolicy.enabled=true", "dashboards.enabled=true", "exporter.https.enabled=true",
-        )
-        for word in ("--set", value)
-    ]  # fmt: skip
-    version = f"--kube-version={cluster.VERSION}"
-    made = cluster.helm("template", "kepler", CHART, version, "-n", NAMESPACE, *flags, capture_output=True).stdout
-    dry = ("apply", "--dry-run=server", "--warnings-as-errors", "--force-conflicts", "--server-side")
-    cluster.kubectl(*dry, "-f", "-", input=made, stdout=subprocess.DEVNULL)
-    for overlay in ("exporter", "with-server", "server", "estimator-only"):
-        folder = CHART.parents[1] / "k8s" / overlay
-        cluster.kubectl(*dry, "-k", folder, stdout=subprocess.DEVNULL)
+    """The chart's and the overlays', with the kinds of Prometheus' operator and of OpenShift."""
+    for path in programs.kinds():
+        cluster.kubectl("apply", "--server-side", "-f", path, stdout=subprocess.DEVNULL)
+        cluster.kubectl("wait", "--for=condition=established", "-f", path, stdout=subprocess.DEVNULL)
+    shown = set()
+    for files, values in VARIANTS:
+        flags = [word for file in files for word in ("--values", CHART / file)]
+        server = ("modelServer.enabled=true", f"modelServer.namespace={SERVING}")
+        flags += [word for value in (*server, *values) for word in ("--set", value)]
+        version = f"--kube-version={programs.VERSION}"
+        made = cluster.helm("template", "kepler", CHART, version, "-n", NAMESPACE, *flags, capture_output=True).stdout
+        shown |= set(re.findall(r"^kind: (\w+)", made.decode(), re.MULTILINE))
+        cluster.kubectl(*TRIED, "-f", "-", input=made, stdout=subprocess.DEVNULL)
+    templates = "".join(path.read_text() for path in CHART.rglob("templates/**/*.yaml"))
+    assert shown == set(re.findall(r"^kind: (\w+)", templates, re.MULTILINE))
+    for overlay in OVERLAYS:
+        cluster.kubectl(*TRIED, "-k", CHART.parents[1] / "k8s" / overlay, stdout=subprocess.DEVNULL)
 
 
 def rights(account, namespace):
@@ -173,7 +190,7 @@ def test_helm_test_passes(release):
 
 def stored(pod):
     """Where a replica keeps the pipelines that it fetched."""
-    volumes = cluster.DIR / "kubelet/pods" / pod["metadata"]["uid"] / "volumes"
+    volumes = settings.DIR / "kubelet/pods" / pod["metadata"]["uid"] / "volumes"
     return volumes / "kubernetes.io~empty-dir/models/models"
 
 
@@ -201,14 +218,14 @@ def test_the_health_job_has_a_model_that_is_gone_fetched_again_and_reports(relea
     assert any(len(report["replicas"]) >= 3 for kinds in reports for report in kinds.values())
 
 
+def pulls():
+    """How often the replicas fetched a pipeline, by the statistics that they share."""
+    kept = cluster.get("configmap", "model-usage-stats", "-n", SERVING).get("data", {}).get("usage_data", "{}")
+    return json.loads(kept).get("models", {}).get(PIPELINES[0], {}).get("pulls", 0)
+
+
 def test_usage_is_added_up_in_the_config_map_kept_reset_and_restored(release, tmp_path):
     server = address("kepler-model-server", SERVING)
-    ask(f"http://{server}/best-models")
-
-    def pulls():
-        figures = cluster.get("configmap", "model-usage-stats", "-n", SERVING)["data"]["usage_data"]
-        return json.loads(figures)["models"].get(PIPELINES[0], {}).get("pulls", 0)
-
     cluster.deadline(lambda: pulls() >= 3, 60, "the replicas' figures")
     token = base64.b64decode(
         cluster.get("secret", "kepler-model-server-admin", "-n", SERVING)["data"]["token"]
@@ -224,7 +241,8 @@ def test_usage_is_added_up_in_the_config_map_kept_reset_and_restored(release, tm
 
 
 def test_upgrade_rollback_and_uninstall(release):
-    first = images()
+    first, fetched = images(), pulls()
+    assert fetched
     other = {**release, "image": picture("kepler-exporter", TAGS[1])}
     other["exporter"] = {**release["exporter"], "config": {"monitor": {"interval": "3s"}}}
     other["modelServer"] = {
@@ -239,6 +257,7 @@ def test_upgrade_rollback_and_uninstall(release):
     assert "--rate-limit=5000/s" in rollout["spec"]["template"]["spec"]["containers"][0]["args"]
     cluster.helm("rollback", "kepler", "-n", NAMESPACE, "--wait", "--timeout=180s", stdout=subprocess.DEVNULL)
     assert images() == first
+    assert pulls() >= fetched, "an upgrade leaves what was counted"
     cluster.helm("uninstall", "kepler", "-n", NAMESPACE, "--wait", stdout=subprocess.DEVNULL)
     kinds = cluster.kubectl(
         "api-resources", "--verbs=list", "-o", "name", capture_output=True, text=True

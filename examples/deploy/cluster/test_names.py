@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import cluster
+import settings
 from conftest import EXPORTER, exporter_values, install
 from conftest import pods as pods_of
 
@@ -100,11 +101,11 @@ def running(pods, namespace):
 @contextmanager
 def on_the_host(mode, port):
     arguments = [
-        "--web.listen-address", f"127.0.0.1:{port}", "--kube.enable", f"--kube.config={cluster.ADMIN}",
-        f"--kube.pod-informer.mode={mode}", "--kube.pod-informer.poll-interval=5s", f"--node-name={cluster.NODE}",
+        "--web.listen-address", f"127.0.0.1:{port}", "--kube.enable", f"--kube.config={settings.ADMIN}",
+        f"--kube.pod-informer.mode={mode}", "--kube.pod-informer.poll-interval=5s", f"--node-name={settings.NODE}",
         "--monitor.interval=1s", "--fake",
     ]  # fmt: skip
-    with Path(cluster.DIR, "log", f"exporter-{mode}.log").open("wb") as log:
+    with Path(settings.DIR, "log", f"exporter-{mode}.log").open("wb") as log:
         child = subprocess.Popen(cluster.inside(EXPORTER, *arguments), stderr=log)
     try:
         yield f"127.0.0.1:{port}"
@@ -182,9 +183,9 @@ def crowd(kubernetes, tmp_path_factory):
     restarted = container("app", f"read x < /words/{fifo(words, 'crash')}; exit 1")
     pods.append(pod("many", words, [restarted, container("second", f"{BOX} sleep 100000")], init))
     static = pod("by-file", words, [container("alone", f"{BOX} sleep 100000")])
-    (cluster.STATIC_PODS / "by-file.json").write_text(json.dumps(static))
+    (settings.STATIC_PODS / "by-file.json").write_text(json.dumps(static))
     cluster.apply(pods)
-    names = [*workers, "many", f"by-file-{cluster.NODE}"]
+    names = [*workers, "many", f"by-file-{settings.NODE}"]
     cluster.deadline(lambda: running(names, "shop"), 120, "pods")
     debug = (
         "debug",
@@ -201,7 +202,7 @@ def crowd(kubernetes, tmp_path_factory):
         time.sleep(12)
         yield words, workers, [*addresses_of_daemonsets(), one, two]
     cluster.kubectl("delete", "namespace", "shop", "--wait=false", stdout=subprocess.DEVNULL)
-    (cluster.STATIC_PODS / "by-file.json").unlink()
+    (settings.STATIC_PODS / "by-file.json").unlink()
     for mode in MODES:
         cluster.helm("uninstall", f"kepler-{mode}", "-n", f"kepler-{mode}", stdout=subprocess.DEVNULL)
 

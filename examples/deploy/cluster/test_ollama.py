@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import cluster
+import settings
 from conftest import CHART, address, ask, is_ready, picture, pods
 
 NAMESPACE = "model-hosting"
@@ -32,7 +33,7 @@ HTTPServer((sys.argv[1], int(sys.argv[2])), Ollama).serve_forever()
 def overlay(kubernetes):
     """All of it but Ollama itself, whose image and volume cannot be had here."""
     host = subprocess.Popen(
-        cluster.inside(sys.executable, "-c", HOST, cluster.ADDRESS, PORT), stderr=subprocess.DEVNULL
+        cluster.inside(sys.executable, "-c", HOST, settings.ADDRESS, PORT), stderr=subprocess.DEVNULL
     )
     text = (CHART.parents[1] / "ollama/ollama.yaml").read_text()
     image = picture("kepler-model-server")
@@ -56,12 +57,12 @@ def overlay(kubernetes):
             },
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": PORT}],
-            "endpoints": [{"addresses": [cluster.ADDRESS]}],
+            "endpoints": [{"addresses": [settings.ADDRESS]}],
         }
     )
     try:
         cluster.apply(kept)
-        yield
+        yield text
     finally:
         host.kill()
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false", stdout=subprocess.DEVNULL)
@@ -90,3 +91,8 @@ def host_answers():
         return ask(f"http://{address('ollama', NAMESPACE)}/api/tags")
     except subprocess.CalledProcessError:
         return None
+
+
+def test_the_api_server_takes_all_of_it_without_a_warning(overlay):
+    dry = ("apply", "--dry-run=server", "--warnings-as-errors", "--force-conflicts", "--server-side")
+    cluster.kubectl(*dry, "-f", "-", input=overlay.encode(), stdout=subprocess.DEVNULL)

@@ -13,14 +13,16 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import cluster
+import programs
+import settings
 from conftest import NAMESPACE, SERVING, TAGS, address, install, picture, ready_replicas
 
-VEGETA = cluster.BIN / "vegeta"
+VEGETA = programs.BIN / "vegeta"
 RATE, AT_ONCE = 1000, 100
 # How far the times of two programs may lie apart on a busy machine.
 MOMENT = timedelta(milliseconds=100)
-# How long it takes until a dead process is seen, and its address taken out of the Service.
-NOTICED = timedelta(seconds=5)
+# What the kubelet tells the start of a container to, and how long a program takes from there until it listens.
+STARTING = timedelta(seconds=1) + timedelta(seconds=2)
 # A request that no client repeats by itself, and one that it may.
 QUESTION = {
     "metrics": ["bpf_cpu_time_ms", "bpf_page_cache_hit"],
@@ -117,13 +119,14 @@ def test_a_replica_that_is_killed_hard_fails_only_what_it_had_under_way(release,
         victim = ready_replicas()[0]
         killed = datetime.now(timezone.utc)
         os.kill(process_of(victim), signal.SIGKILL)
-        cluster.deadline(lambda: restarts(victim) == 1, 60, "the restart")
+        cluster.deadline(lambda: container(victim)["restartCount"] == 1, 60, "the restart")
         cluster.deadline(lambda: victim["metadata"]["name"] in names(), 60, "the replica to be back")
     under_way = [hit for hit in requests.failed() if hit.began - MOMENT < killed < hit.ended + MOMENT]
     others = [hit for hit in requests.failed() if hit not in under_way]
     print(f"    {len(under_way)} were under way, {len(others)} came while its address was still the Service's")
-    # Until the kubelet has seen it, no Service can know: who connects then is refused.
-    assert all("dial" in hit.failure and hit.began < killed + NOTICED for hit in others), others
+    # Until the kubelet has seen it and started another, no Service can know: who connects anew then is refused.
+    listens = started(victim) + STARTING
+    assert all("refused" in hit.failure and killed < hit.began < listens for hit in others), others
 
 
 def process_of(pod):
@@ -140,9 +143,13 @@ def process_of(pod):
     raise LookupError(pod["metadata"]["name"])
 
 
-def restarts(pod):
-    found = cluster.get("pod", pod["metadata"]["name"], "-n", SERVING)
-    return found["status"]["containerStatuses"][0]["restartCount"]
+def container(pod):
+    """What is known of a replica's container now."""
+    return cluster.get("pod", pod["metadata"]["name"], "-n", SERVING)["status"]["containerStatuses"][0]
+
+
+def started(pod):
+    return datetime.fromisoformat(container(pod)["state"]["running"]["startedAt"].replace("Z", "+00:00"))
 
 
 def replicas():
@@ -161,7 +168,7 @@ def test_it_scales_up_under_load_and_down_again(release, tmp_path):
 
 def test_a_drain_leaves_as_many_as_the_budget_asks_for(release):
     cluster.deadline(lambda: len(names()) == 3, 60, "three replicas")
-    drain = ("drain", cluster.NODE, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=20s")
+    drain = ("drain", settings.NODE, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=20s")
     serving = ("--pod-selector=app=kepler-model-server",)
     try:
         drained = cluster.kubectl(*drain, *serving, check=False, capture_output=True, text=True)
@@ -170,5 +177,5 @@ def test_a_drain_leaves_as_many_as_the_budget_asks_for(release):
         assert "violate the pod's disruption budget" in drained.stderr, drained.stderr
         assert len(names()) == 2
     finally:
-        cluster.kubectl("uncordon", cluster.NODE, stdout=subprocess.DEVNULL)
+        cluster.kubectl("uncordon", settings.NODE, stdout=subprocess.DEVNULL)
     cluster.deadline(lambda: len(names()) == 3, 60, "the third replica to be back")
