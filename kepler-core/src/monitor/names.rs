@@ -31,12 +31,13 @@ pub(super) struct News {
     pub(super) note: Option<Note>,
 }
 
-const PART: &str = "pod names";
-
 impl PodNames {
+    /// The part that its notes are about ([`Note::part`]).
+    pub const PART: &'static str = "pod names";
+
     /// The pods are those of `table`; `source` says how that is known.
     pub fn set(&self, source: &str, table: PodTable) {
-        let note = Note::on(PART, format!("{} pods by {source}", table.len()));
+        let note = Note::on(Self::PART, format!("{} pods by {source}", table.len()));
         let table = Some(Arc::new(table));
         *self.lock() = News {
             table,
@@ -47,7 +48,7 @@ impl PodNames {
     /// `source` cannot tell at the moment, and why. The names known so far stay.
     pub fn fail(&self, source: &str, why: impl fmt::Display) {
         self.lock().note = Some(Note {
-            part: PART.to_owned(),
+            part: Self::PART.to_owned(),
             active: false,
             why: format!("{source}: {why}"),
             hint: String::new(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use kepler_core::monitor::PodNames;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
@@ -67,7 +68,7 @@ fn heading(app: &App) -> Vec<Text<'static>> {
         lines.push(Text::from(parts));
     }
     let troubles = app.snapshot.sources.notes.iter();
-    let troubles = troubles.filter(|note| note.part == "pod names" && !note.active);
+    let troubles = troubles.filter(|note| note.part == PodNames::PART && !note.active);
     lines.extend(troubles.map(|note| Text::from(note.to_string()).yellow()));
     lines
 }
