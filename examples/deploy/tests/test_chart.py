@@ -265,12 +265,16 @@ def test_exporters_ask_the_model_server_that_is_theirs():
 
 
 def test_settings_roll_the_pods():
-    def checksum(values):
-        made = one(template(values=SERVER | values), "DaemonSet", "kepler")
-        return made["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+    def checksums(values):
+        objects = template(values=SERVER | values)
+        made = (one(objects, "DaemonSet", "kepler"), one(objects, "Deployment", "kepler-model-server"))
+        return [each["spec"]["template"]["metadata"]["annotations"]["checksum/config"] for each in made]
 
-    assert checksum({}) == checksum({})
-    assert checksum({}) != checksum({"exporter.config.monitor.interval": "10s"})
+    (exporter, server), again = checksums({}), checksums({})
+    assert again == [exporter, server]
+    one_changed, other_changed = checksums({"exporter.config.monitor.interval": "10s"}), checksums({"modelServer.settings.ERROR_KEY": "mae"})
+    assert one_changed[0] != exporter and one_changed[1] == server
+    assert other_changed[0] == exporter and other_changed[1] != server
 
 
 @pytest.mark.parametrize(
@@ -343,6 +347,16 @@ def test_a_policy_lets_in_who_it_is_for():
     assert plain[0]["from"][0]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
     both = policy(template(values=on | HTTPS))
     assert [rule["ports"][0]["port"] for rule in both] == [28282, 30443]
+    (server,) = one(template(values=on | APART), "NetworkPolicy", "kepler-model-server")["spec"]["ingress"]
+    assert [port["port"] for port in server["ports"]] == [8100]
+    labels = [(peer.get(f"{kind}Selector") or {}).get("matchLabels") for peer in server["from"] for kind in ("namespace", "pod")]
+    name = "kubernetes.io/metadata.name"
+    assert labels == [
+        *({name: "ingress-nginx"}, None),
+        *({name: "kepler-system"}, {"app": "kepler-exporter"}),
+        *(None, {"app.kubernetes.io/name": "prometheus"}),
+        *(None, {"app": "kepler-model-health"}),
+    ]
 
 
 def test_kubelets_are_asked_with_the_least_right_that_they_know():
