@@ -163,6 +163,10 @@ impl EnergyMeter {
                 .or_else(|| status.signal().map(|signal| -signal)),
         })
     }
+
+    fn __repr__(&self) -> String {
+        format!("EnergyMeter(energy={})", self.0.energy().join("+"))
+    }
 }
 
 const SIGINT: i32 = 2;

@@ -116,6 +116,11 @@ impl EnergyMeter {
         &self.notes
     }
 
+    /// Names of the energy sources in use, such as `rapl-powercap`, or `modeled`.
+    pub fn energy(&self) -> Vec<String> {
+        self.with_book(|book| book.names())
+    }
+
     /// Looks at the shared totals.
     pub(super) fn with_book<T>(&self, look: impl FnOnce(&mut Book) -> T) -> T {
         look(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))

@@ -51,6 +51,7 @@ fn a_block_is_charged_with_its_share_of_all_cpu_time() {
         "{used}"
     );
     assert_eq!(used.interval, None, "long enough to be sure of");
+    assert_eq!(meter.energy(), ["fake"]);
 }
 
 #[test]

@@ -219,6 +219,7 @@ class EnergyMeter:
         hwmon
             Whether to look for power and energy sensors of the platform.
         """
+    def __repr__(self, /) -> str: ...
     def measure(self, /, scope: str = "process", *, pid: int | None = None, cgroup: str | None = None) -> Measurement:
         """
         A block to be measured: ``with meter.measure() as m``.
