@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::errors::run;
 use crate::options::Roots;
 use crate::record::record;
-use crate::snapshot::Note;
+use crate::sources::Note;
 
 record! {
     /// What kind of machine it is. What a machine does not tell is None.

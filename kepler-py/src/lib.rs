@@ -10,16 +10,20 @@ mod log;
 mod measure;
 mod model;
 mod monitor;
+mod node;
 mod options;
 mod provenance;
 mod record;
 mod registry;
 mod snapshot;
+mod sources;
 mod train;
+mod workloads;
 
 use pyo3::prelude::*;
 
-// Not declared for the free-threaded build: it has not been tried there.
+// Not declared for the free-threaded build, where it has not been run. Nothing here rests on the GIL: every class is frozen, and
+// PyO3 compiles none that is not `Sync`.
 #[pymodule(gil_used = true)]
 mod _kepler {
     use pyo3::prelude::*;
@@ -35,16 +39,19 @@ mod _kepler {
     #[pymodule_export]
     use crate::monitor::Monitor;
     #[pymodule_export]
+    use crate::node::{DomainEnergy, Node, Zone};
+    #[pymodule_export]
     use crate::provenance::Provenance;
     #[pymodule_export]
     use crate::registry::{ModelEntry, RawRegistry};
     #[pymodule_export]
-    use crate::snapshot::{
-        Container, DomainEnergy, Ended, Node, Note, Pod, Process, Snapshot, Sources,
-        VirtualMachine, Zone,
-    };
+    use crate::snapshot::Snapshot;
+    #[pymodule_export]
+    use crate::sources::{Note, Sources};
     #[pymodule_export]
     use crate::train::{RawColumns, RawOptions, train_arrays, train_csv};
+    #[pymodule_export]
+    use crate::workloads::{Container, Ended, Pod, Process, VirtualMachine};
 
     /// The version of the package, the same as that of the Rust crates and the npm package.
     #[pyfunction]

@@ -19,7 +19,7 @@ use crate::log;
 use crate::options::{self, Roots, whole};
 use crate::provenance::Provenance;
 use crate::record::{plain, record};
-use crate::snapshot::Note;
+use crate::sources::Note;
 
 record! {
     /// What one domain used during a block.

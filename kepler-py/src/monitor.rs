@@ -12,7 +12,8 @@ use crate::errors::{run, to_py};
 use crate::log;
 use crate::measure::EnergyMeter;
 use crate::options::{self, Roots};
-use crate::snapshot::{Snapshot, Sources};
+use crate::snapshot::Snapshot;
+use crate::sources::Sources;
 
 /// Watches one machine: each sample tells what everything on it used since the sample before.
 ///
