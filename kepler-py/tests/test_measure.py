@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 from conftest import burn
@@ -20,6 +21,12 @@ import kepler
 @pytest.fixture
 def fake():
     return kepler.EnergyMeter(fake=True)
+
+
+def process_time():
+    """Tell the CPU time of this process and of its children that ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 class Clocks:
@@ -153,6 +160,61 @@ def test_overlapping_blocks_on_many_threads_are_each_exact(fake):
         assert len(figures) == 40
         for m, [cpu] in figures:
             assert cpu[0] <= m.cpu_seconds <= cpu[1]
+
+
+def test_a_meter_shows_what_it_reads(fake, host):
+    assert repr(fake) == "EnergyMeter(energy=fake)"
+    assert repr(kepler.EnergyMeter(root=host.root)) == "EnergyMeter(energy=rapl-powercap)"
+    monitor = kepler.Monitor(fake=True, usage="procfs")
+    assert repr(monitor) == "Monitor(energy=fake, usage=procfs)"
+    assert repr(monitor.meter) == repr(fake)
+
+
+# KEPLER_SEED plays other orders, and again the one of a failure.
+@pytest.mark.parametrize("seed", [int(os.environ.get("KEPLER_SEED", "1")) + n for n in range(3)])
+def test_blocks_in_any_order_on_many_threads_are_each_exact(fake, seed):
+    failed = []
+
+    def play(number):
+        random = Random(f"{seed} {number}")
+        begun = []
+
+        def end(block, around):
+            around.look()
+            block.__exit__(None, None, None)
+            around.look()
+            cpu, wall = (around.bounds(clock) for clock in range(2))
+            assert cpu[0] <= block.cpu_seconds <= cpu[1]
+            assert wall[0] <= block.seconds <= wall[1]
+            # 24 W, package and memory, all the time
+            assert 24 * wall[0] - 1e-6 <= block.node_joules <= 24 * wall[1] + 1e-6
+
+        try:
+            for _ in range(200):
+                step = random.choice(["begin", "begin", "end", "work"])
+                if step == "begin":
+                    scope, clock = random.choice([("thread", time.thread_time), ("process", process_time)])
+                    around = Clocks(clock, time.monotonic)
+                    around.look()
+                    block = fake.measure(scope).__enter__()
+                    around.look()
+                    begun.append((block, around))
+                elif step == "end" and begun:
+                    end(*begun.pop(random.randrange(len(begun))))
+                elif step == "work":
+                    burn(random.uniform(0, 0.0002))
+            for block in begun:
+                end(*block)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    threads = [threading.Thread(target=play, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
 
 
 def test_figures_so_far_can_be_read_inside_of_the_block(fake):

@@ -33,6 +33,7 @@ mod machine_copy;
 #[cfg(feature = "metrics")]
 mod made_up;
 mod measure;
+mod measure_order;
 #[cfg(feature = "metrics")]
 mod metric_figures;
 #[cfg(feature = "metrics")]
