@@ -1,6 +1,7 @@
 // Arguments as programs hand them over. What cannot be converted without loss or guess is refused here, by its name and with
 // the kind of error that the core has for it; `null` and `undefined` are options that are not given.
 
+const { setImmediate: turn } = require('node:timers/promises')
 const { inspect, types } = require('node:util')
 const native = require('./kepler.node')
 
@@ -38,13 +39,13 @@ const isRecord = (value) =>
 /** An object of named values, each of its own kind, some of them required. */
 const options =
   (kinds, required = []) =>
-  (given, what = 'options') => {
+  (given, what = 'options', copies = undefined) => {
     const record = given ?? {}
     if (!isRecord(record)) refuse(what, expected('an object of options', given))
     const found = {}
     for (const name in record) {
       if (!Object.hasOwn(kinds, name)) refuse(name, `no such option; ${instead(name, Object.keys(kinds))}`)
-      if (record[name] !== undefined && record[name] !== null) found[name] = kinds[name](record[name], name)
+      if (record[name] !== undefined && record[name] !== null) found[name] = kinds[name](record[name], name, copies)
     }
     for (const name of required) if (found[name] === undefined) refuse(name, 'it is missing')
     return found
@@ -74,32 +75,70 @@ const isNumbers = (value) =>
   !types.isBigInt64Array(value) &&
   !types.isBigUint64Array(value)
 
-/** A number a row, made a typed array here, where that is fast. */
-const column = (type, isType, takes, holds) => (values, what) => {
+/** A number a row. What is no typed array yet becomes one when `copies` are taken. */
+const column = (type, isType, takes, holds) => (values, what, copies) => {
   if (isType(values)) return values
   if (!Array.isArray(values) && !isNumbers(values)) {
     refuse(what, expected('an array of numbers, or a typed array such as Float64Array', values))
   }
   const made = new type(values.length)
-  for (let row = 0; row < made.length; row++) {
+  const take = (row) => {
     if (!holds(values[row])) refuse(what, `row ${row}: ${expected(takes, values[row])}`)
     made[row] = values[row]
   }
+  copies.push(steps(take, made.length))
   return made
 }
+
+/** Takes some rows at each step, and tells how many. */
+function* steps(take, length) {
+  for (let row = 0; row < length; ) {
+    const from = row
+    for (const end = Math.min(length, row + ROWS_AT_ONCE); row < end; row++) take(row)
+    yield row - from
+  }
+}
+
+/** What takes a tenth of a millisecond or so. */
+const ROWS_AT_ONCE = 1 << 14
+
+/** Looks at arguments by `look(copies)`, and copies what must be copied in one go. */
+function atOnce(look) {
+  const copies = []
+  const given = look(copies)
+  for (const copy of copies) while (!copy.next().done);
+  return given
+}
+
+/** As `atOnce`, without holding up the event loop, however many rows there are. */
+async function byAndBy(look) {
+  const copies = []
+  const given = look(copies)
+  let rows = 0
+  for (const copy of copies) {
+    for (const more of copy) {
+      rows += more
+      if (rows < ROWS_AT_ONCE) continue
+      await turn()
+      rows = 0
+    }
+  }
+  return given
+}
+
 const figures = column(Float64Array, types.isFloat64Array, 'a number', (value) => typeof value === 'number')
 const numerals = column(Uint32Array, types.isUint32Array, 'a whole number from 0', isWhole(0, 2 ** 32 - 1))
 
 /** An array of numbers a feature. */
-const columns = (given, what) => {
+const columns = (given, what, copies) => {
   if (!isRecord(given)) refuse(what, expected('an object of one array of numbers a name', given))
-  return Object.fromEntries(Object.entries(given).map(([name, values]) => [name, figures(values, name)]))
+  return Object.fromEntries(Object.entries(given).map(([name, values]) => [name, figures(values, name, copies)]))
 }
 
 /** What a model predicts from. */
-const rows = (given, what) => {
-  if (isNumbers(given)) return figures(given, what)
-  if (isRecord(given)) return columns(given, what)
+const rows = (given, what, copies) => {
+  if (isNumbers(given)) return figures(given, what, copies)
+  if (isRecord(given)) return columns(given, what, copies)
   const takes = 'an object of one array of numbers a feature, or a Float64Array of the rows one after another'
   return refuse(what, expected(takes, given))
 }
@@ -107,9 +146,9 @@ const rows = (given, what) => {
 /** What a model learns from. */
 const ROWS = { features: columns, targets: columns, times: figures, machines: numerals }
 const trainingRows = options(ROWS, ['features', 'targets'])
-const trainingData = (given, what) => {
+const trainingData = (given, what, copies) => {
   if (typeof given === 'string') return given
-  if (isRecord(given)) return trainingRows(given)
+  if (isRecord(given)) return trainingRows(given, what, copies)
   return refuse(what, expected('the path of a CSV file, or an object of features and targets', given))
 }
 
@@ -156,11 +195,13 @@ const TRAINING = {
   folds: whole(),
   seed: whole(),
 }
+const COMMAND = { signal }
 // A timer of Node counts milliseconds up to this, and takes what is more for 1.
 const STREAM = { intervalMs: between(1, 2 ** 31 - 1), signal }
 
 /** By the names that `index.d.ts` has for them. */
 const KINDS = {
+  CommandOptions: COMMAND,
   MachineSpec: MACHINE,
   MeterOptions: METER,
   MonitorOptions: MONITOR,
@@ -172,23 +213,21 @@ const KINDS = {
 }
 
 const meterOptions = options(METER)
-const scopeOptions = options(SCOPE)
 const meter = instance(native.EnergyMeter)
 const command = list(text)
 
 /** Has the arguments of methods looked at before a call; `kinds` by the arguments' names. What returns a promise rejects. */
 function checked(owner, methods, kinds) {
-  const look = (args) => Object.entries(kinds).map(([name, kind], at) => kind(args[at], name))
+  const look = (args) => (copies) => Object.entries(kinds).map(([name, kind], at) => kind(args[at], name, copies))
   for (const method of methods) {
     const call = owner[method]
-    const value =
-      method === 'begin' || method.endsWith('Sync')
-        ? function (...args) {
-            return call.apply(this, look(args))
-          }
-        : async function (...args) {
-            return call.apply(this, look(args))
-          }
+    const value = method.endsWith('Sync')
+      ? function (...args) {
+          return call.apply(this, atOnce(look(args)))
+        }
+      : async function (...args) {
+          return call.apply(this, await byAndBy(look(args)))
+        }
     Object.defineProperty(owner, method, { value })
   }
 }
@@ -212,8 +251,7 @@ function open(type) {
 function install({ EnergyMeter, Monitor, doctor, doctorSync, ...native }) {
   const [PowerModel, ModelRegistry] = [open(native.PowerModel), open(native.ModelRegistry)]
   const functions = { doctor, doctorSync }
-  checked(EnergyMeter.prototype, ['begin'], { options: scopeOptions })
-  checked(EnergyMeter.prototype, ['measureCommand', 'measureCommandSync'], { command })
+  checked(EnergyMeter.prototype, ['measureCommandSync'], { command })
   checked(Monitor.prototype, ['namePods', 'namePodsSync'], { podList: text })
   checked(PowerModel, ['load', 'loadSync'], { path: text })
   checked(PowerModel, ['fromJson', 'fromJsonSync'], { text })
@@ -227,14 +265,17 @@ function install({ EnergyMeter, Monitor, doctor, doctorSync, ...native }) {
 
 module.exports = {
   block: callable,
-  commandOptions: options({ meter }),
+  command: (given) => command(given, 'command'),
+  commandOptions: options(COMMAND),
   install,
   kinds: KINDS,
+  measureCommandOptions: options({ ...COMMAND, meter }),
   measureOptions: options({ ...SCOPE, meter }),
   meterOptions,
   monitorOptions: options(MONITOR),
   refuse,
+  scopeOptions: options(SCOPE),
   streamOptions: options(STREAM),
   trainOptions: options({ ...TRAINING, onProgress: callable, signal }),
-  trainingData,
+  trainingData: (given) => byAndBy((copies) => trainingData(given, 'data', copies)),
 }

@@ -4,6 +4,30 @@ export type Numbers = readonly number[] | Float64Array | Float32Array
 /** One array a feature by its name, or the rows one after another in the order of the model's features. */
 export type Rows = Record<string, Numbers> | Float64Array | Float32Array
 
+/** Whose CPU time a block is charged with. */
+export interface ScopeOptions {
+  /**
+   * `process`, the default: all threads of this process, and its children that ended in the block. `thread`: the thread of this
+   * event loop alone.
+   */
+  scope?: 'process' | 'thread'
+  /** Another process. */
+  pid?: number
+  /** Everything in a cgroup, by its path. */
+  cgroup?: string
+}
+
+/** A block of code that is being measured. */
+export interface Block {
+  /** What was used since the block began. May be asked again. */
+  end(): Measurement
+}
+
+export interface EnergyMeter {
+  /** Begins a block; `end()` of what it returns tells what was used since. */
+  begin(options?: ScopeOptions): Block
+}
+
 /** What a block used, and what it returned. */
 export interface MeasuredBlock<T> extends Measurement {
   value: T
@@ -23,8 +47,20 @@ export declare function measure<T>(block: () => T | PromiseLike<T>, options?: Me
 /** Measures a block of code that does not wait. One that returns a promise is refused. */
 export declare function measureSync<T>(block: () => T, options?: MeasureOptions): MeasuredBlock<T>
 
+/** What ends a command. */
+export interface CommandOptions {
+  /**
+   * Sends the command SIGTERM, and SIGKILL where it stays for five seconds. What it used until then is told, with a `returncode`
+   * of -15 or -9; one that has not started rejects with the code `Cancelled`.
+   */
+  signal?: AbortSignal
+}
+
 /** Runs a command to its end and tells what it and its children used. */
-export declare function measureCommand(command: string[], options?: { meter?: EnergyMeter }): Promise<Measurement>
+export declare function measureCommand(
+  command: string[],
+  options?: CommandOptions & { meter?: EnergyMeter },
+): Promise<Measurement>
 
 /** How often a stream samples, and what ends it. */
 export interface StreamOptions {

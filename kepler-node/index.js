@@ -1,6 +1,7 @@
 const { setImmediate: turn } = require('node:timers/promises')
 const { isAsyncFunction } = require('node:util/types')
 const native = require('./kepler.node')
+const { Block } = require('./measured.js')
 const take = require('./arguments.js')
 
 require('./lists.js').install(native)
@@ -11,6 +12,30 @@ const { doctor, doctorSync, ModelRegistry, PowerModel } = take.install(native)
 class EnergyMeter extends native.EnergyMeter {
   constructor(options) {
     super(take.meterOptions(options))
+  }
+
+  begin(options) {
+    return new Block(this, take.scopeOptions(options))
+  }
+
+  async measureCommand(command, options) {
+    const { signal } = take.commandOptions(options)
+    const words = take.command(command)
+    const run = (going) => super.measureCommand(words, going)
+    return signal ? stoppable(signal, run) : run()
+  }
+}
+
+/** Does work that a signal stops, as does the `stop` that it is handed. */
+async function stoppable(signal, work) {
+  const going = native._going()
+  const stop = () => native._stop(going)
+  if (signal?.aborted) stop()
+  signal?.addEventListener('abort', stop)
+  try {
+    return await work(going, stop)
+  } finally {
+    signal?.removeEventListener('abort', stop)
   }
 }
 
@@ -25,9 +50,9 @@ async function measure(block, options) {
   const { meter = defaultMeter(), ...scope } = take.measureOptions(options)
   take.block(block, 'block')
   await meter._open()
-  const window = meter.begin(scope)
+  const begun = new Block(meter, scope)
   const value = await block()
-  return { ...window.end(), value }
+  return Object.assign(begun.end(), { value })
 }
 
 function measureSync(block, options) {
@@ -36,41 +61,37 @@ function measureSync(block, options) {
   const wait = () =>
     take.refuse('block', 'it returns a promise, which measureSync would not wait for; await measure(block)')
   if (isAsyncFunction(block)) wait()
-  const window = meter.begin(scope)
+  const begun = new Block(meter, scope)
   const value = block()
   if (typeof value?.then === 'function') wait()
-  return { ...window.end(), value }
+  return Object.assign(begun.end(), { value })
 }
 
 async function measureCommand(command, options) {
-  const { meter = defaultMeter() } = take.commandOptions(options)
-  return meter.measureCommand(command)
+  const { meter = defaultMeter(), ...rest } = take.measureCommandOptions(options)
+  return meter.measureCommand(command, rest)
 }
 
 async function train(data, options) {
   const { onProgress, signal, ...wanted } = take.trainOptions(options)
-  const rows = take.trainingData(data, 'data')
-  const stop = new native.Stop()
-  const abort = () => stop.stop()
-  if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort)
+  const rows = await take.trainingData(data)
   // What fails first is told: the training, or who is told of it.
   let [model, failed] = [undefined, undefined]
-  const fail = (error) => {
-    failed ??= { error }
-    stop.stop()
-  }
-  const hear = async (...now) => failed || onProgress(...now)
-  const tell = onProgress && ((...now) => void hear(...now).catch(fail))
-  try {
-    model = await native._train(rows, wanted, tell, stop)
-  } catch (error) {
-    fail(error)
-  } finally {
-    signal?.removeEventListener('abort', abort)
-  }
+  await stoppable(signal, async (going, stop) => {
+    const fail = (error) => {
+      failed ??= { error }
+      stop()
+    }
+    const hear = async (...now) => failed || onProgress(...now)
+    const tell = onProgress && ((...now) => void hear(...now).catch(fail))
+    try {
+      model = await native._train(rows, wanted, tell, going)
+    } catch (error) {
+      fail(error)
+    }
+  })
   // The last reports lie in the queue of this turn of the event loop.
-  if (tell) await turn()
+  if (onProgress) await turn()
   if (failed) throw failed.error
   return model
 }

@@ -25,8 +25,10 @@ class Table {
     }
     const number = Math.floor(row / ROWS)
     column.blocks[number] ??= this.#fetch(field, number * ROWS, ROWS)
-    const [block, names, at] = [column.blocks[number], column.names, row % ROWS]
-    if (names === undefined) return present(block[at])
+    const block = column.blocks[number]
+    const { names } = column
+    const at = row % ROWS
+    if (names === undefined) return Array.isArray(block) ? word(block, at) : present(block[at])
     const figures = {}
     for (let i = 0; i < names.length; i++) {
       const figure = present(block[at * names.length + i])
@@ -36,59 +38,64 @@ class Table {
   }
 }
 
-/** Absent values come as null among words and as NaN among numbers. */
-const present = (value) => (value === null || Number.isNaN(value) ? undefined : value)
+/** Absent values come as NaN among numbers. */
+const present = (value) => (Number.isNaN(value) ? undefined : value)
 
-class Row {
-  #table
-  #row
+/** Words come as one text and their places in it, -1 where one is absent; lists of words as they are. */
+const word = (block, at) => {
+  const [text, places] = block
+  if (typeof text !== 'string') return block[at]
+  return places[2 * at] < 0 ? undefined : text.slice(places[2 * at], places[2 * at + 1])
+}
 
-  constructor(table, row) {
-    this.#table = table
-    this.#row = row
+/** Where a record's table and row are. A list has thousands: fields under symbols are made faster than private ones. */
+const [TABLE, ROW] = [Symbol('table'), Symbol('row')]
+
+/** A kind of record with these fields, in this order. */
+function kind(name, fields) {
+  const { [name]: type } = {
+    [name]: function (table, row) {
+      this[TABLE] = table
+      this[ROW] = row
+    },
   }
-
-  /** A kind of record with these fields, in this order. */
-  static kind(name, fields) {
-    const type = { [name]: class extends Row {} }[name]
-    const property = (field) => ({ enumerable: true, get: Row.#getter(field) })
-    Object.defineProperties(type.prototype, Object.fromEntries(fields.map((field) => [field, property(field)])))
-    type.prototype.toJSON = function () {
-      const present = fields.filter((field) => this[field] !== undefined)
-      return Object.fromEntries(present.map((field) => [field, this[field]]))
+  const get = (field) =>
+    function () {
+      return this[TABLE].value(field, this[ROW])
     }
-    return type
+  for (const field of fields) Object.defineProperty(type.prototype, field, { enumerable: true, get: get(field) })
+  type.prototype.toJSON = function () {
+    const present = fields.filter((field) => this[field] !== undefined)
+    return Object.fromEntries(present.map((field) => [field, this[field]]))
   }
-
-  static #getter(field) {
-    return function () {
-      return this.#table.value(field, this.#row)
-    }
+  type.prototype[inspect.custom] = function (depth, options) {
+    return depth < 0 ? `[${name}]` : `${name} ${inspect(this.toJSON(), options)}`
   }
-
-  [inspect.custom](depth, options) {
-    return depth < 0 ? `[${this.constructor.name}]` : `${this.constructor.name} ${inspect(this.toJSON(), options)}`
-  }
+  return type
 }
 
 const SEVERAL = ['joules', 'idleJoules', 'watts', 'counters']
 const USAGE = ['cpuSeconds', ...SEVERAL]
 const LISTS = {
-  processes: Row.kind('Process', [
+  processes: kind('Process', [
     ...['pid', 'startSeconds', 'comm', 'exe', 'command', 'cgroup', 'container', 'pod', 'vm', 'unit', 'state'],
     ...USAGE,
   ]),
-  containers: Row.kind('Container', ['id', 'runtime', 'podUid', 'name', 'state', ...USAGE]),
-  pods: Row.kind('Pod', ['uid', 'name', 'namespace', 'state', ...USAGE]),
-  vms: Row.kind('VirtualMachine', ['id', 'name', 'hypervisor', 'state', ...USAGE]),
-  ended: Row.kind('Ended', ['container', 'comm', 'count', 'cpuSeconds', 'joules', 'idleJoules', 'counters']),
+  containers: kind('Container', ['id', 'runtime', 'podUid', 'name', 'state', ...USAGE]),
+  pods: kind('Pod', ['uid', 'name', 'namespace', 'state', ...USAGE]),
+  vms: kind('VirtualMachine', ['id', 'name', 'hypervisor', 'state', ...USAGE]),
+  ended: kind('Ended', ['container', 'comm', 'count', 'cpuSeconds', 'joules', 'idleJoules', 'counters']),
 }
 const NATIVE = { vms: 'virtualMachines' }
-const ModelEntry = Row.kind('ModelEntry', [
+const ModelEntry = kind('ModelEntry', [
   ...['path', 'name', 'trainer', 'nodeType', 'source', 'outputType', 'group', 'features', 'maeWatts'],
 ])
 
-const records = (type, table, length) => Array.from({ length }, (_, row) => new type(table, row))
+function records(type, table, length) {
+  const list = new Array(length)
+  for (let row = 0; row < length; row++) list[row] = new type(table, row)
+  return list
+}
 
 /** Adds a getter that makes its value once for each object. */
 function once(type, name, make) {

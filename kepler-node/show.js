@@ -20,7 +20,18 @@ function shown(type, show) {
 /** How long a list is; as a word, not as a string. */
 const length = (list) => ({ [inspect.custom]: () => `[${list.length} records]` })
 
-function install({ PowerModel, Snapshot }) {
+/** Of what opens its sources later: to look at it opens none. */
+const CLOSED = { opened: false }
+
+function install({ EnergyMeter, ModelRegistry, Monitor, PowerModel, Snapshot }) {
+  shown(EnergyMeter, ({ _energy: energy }) => (energy ? { energy } : CLOSED))
+  shown(Monitor, (monitor) => {
+    if (!monitor._opened) return CLOSED
+    const { energy, usage } = monitor.sources
+    return { energy, usage }
+  })
+  shown(ModelRegistry, (registry) => ({ entries: length(registry) }))
+
   Snapshot.prototype.toJSON = function () {
     return copy(this, SNAPSHOT)
   }

@@ -33,7 +33,10 @@ async function main([verb, ...rest]) {
 async function measure(command, json) {
   // An interrupt is for the command, which has it from the terminal; what it used until then is still told.
   process.on('SIGINT', () => undefined)
-  const m = await measureCommand(command)
+  // Whoever ends this program means the command.
+  const ended = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => ended.abort())
+  const m = await measureCommand(command, { signal: ended.signal })
   const source = m.provenance ? `, ${m.provenance.source} ${m.provenance.model ?? ''}`.trimEnd() : ''
   const figures = `${figure(m.joules, 'J')} (${figure(m.watts, 'W')}) in ${figure(m.seconds, 's')}`
   process.stderr.write(

@@ -1,13 +1,17 @@
 //! Long lists by column, some rows at a time. `lists.js` makes records of them only where a program looks, so that no list,
-//! however long, holds up the event loop.
+//! however long, holds up the event loop. A column crosses as a whole: to make a JavaScript value of each cell takes longer than to
+//! find them.
 
 use kepler_core::monitor as core;
 use kepler_core::monitor::{WorkloadEnergy, WorkloadUsage};
 use kepler_core::usage::{Counter, CounterSet};
-use napi::bindgen_prelude::{Either3, Float64Array};
+use napi::bindgen_prelude::{Either, Either3, Float64Array, Int32Array};
 
 /// Numbers (several a row for figures by domain or counter, NaN where one is absent), words, or lists of words.
-pub type Column = Either3<Float64Array, Vec<Option<String>>, Vec<Vec<String>>>;
+pub type Column = Either3<Float64Array, Words, Vec<Vec<String>>>;
+
+/// All words of a column one after another, and where each begins and ends there in UTF-16 units; -1 where one is absent.
+pub type Words = Vec<Either<String, Int32Array>>;
 
 /// One row of a list.
 pub(crate) trait Row {
@@ -78,13 +82,13 @@ pub(crate) fn of_cells<'a>(cells: impl Iterator<Item = Cell<'a>>) -> Column {
     for cell in cells {
         match cell {
             Cell::Number(number) => figures.push(number),
-            Cell::Word(word) => texts.push(word.map(str::to_owned)),
+            Cell::Word(word) => texts.push(word),
         }
     }
     if texts.is_empty() {
         Either3::A(figures.into())
     } else {
-        Either3::B(texts)
+        words(texts.into_iter())
     }
 }
 
@@ -92,8 +96,20 @@ fn numbers(figures: impl Iterator<Item = f64>) -> Column {
     Either3::A(figures.collect::<Vec<_>>().into())
 }
 
-fn words<'a>(words: impl Iterator<Item = Option<&'a str>>) -> Column {
-    Either3::B(words.map(|word| word.map(str::to_owned)).collect())
+fn words<'a>(words: impl ExactSizeIterator<Item = Option<&'a str>>) -> Column {
+    let (mut text, mut units) = (String::new(), 0);
+    let mut places = Vec::with_capacity(2 * words.len());
+    for word in words {
+        let Some(word) = word else {
+            places.extend([-1, -1]);
+            continue;
+        };
+        places.push(units);
+        text.push_str(word);
+        units += i32::try_from(word.encode_utf16().count()).unwrap_or(i32::MAX);
+        places.push(units);
+    }
+    Either3::B(vec![Either::A(text), Either::B(places.into())])
 }
 
 impl Row for core::ProcessSnapshot {

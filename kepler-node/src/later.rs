@@ -25,8 +25,19 @@ impl<T> Later<T> {
         self.0.opened.get_or_try_init(&self.0.open)
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.opened.get().is_some()
+    pub(crate) fn opened(&self) -> Option<&T> {
+        self.0.opened.get()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> From<T> for Later<T> {
+    /// What is open already.
+    fn from(opened: T) -> Self {
+        let open = opened.clone();
+        Self(Arc::new(Inner {
+            opened: OnceCell::with_value(opened),
+            open: Box::new(move || Ok(open.clone())),
+        }))
     }
 }
 

@@ -24,6 +24,7 @@ mod options;
 mod provenance;
 mod registry;
 mod snapshot;
+mod stop;
 mod train;
 
 use napi_derive::napi;

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kepler_core::monitor as core;
-use kepler_core::monitor::{Scope, Window};
+use kepler_core::monitor::{MeasuredDomain, Scope, Window};
+use kepler_core::{Error, Joules};
 use napi::Env;
-use napi::bindgen_prelude::{AsyncTask, Object};
+use napi::bindgen_prelude::{AsyncTask, External, Object};
 use napi_derive::napi;
 
 use crate::errors::{Result, Work, promise, promise_apart, to_js};
@@ -53,25 +56,21 @@ pub struct Measurement {
     pub returncode: Option<i32>,
 }
 
-/// Whose CPU time a block is charged with.
-#[napi(object)]
-#[derive(Default)]
-pub struct ScopeOptions {
-    /// `process`, the default: all threads of this process, and its children that ended in the block. `thread`: the thread
-    /// of this event loop alone.
-    #[napi(ts_type = "'process' | 'thread'")]
-    pub scope: Option<String>,
-    /// Another process.
-    pub pid: Option<u32>,
-    /// Everything in a cgroup, by its path.
-    pub cgroup: Option<String>,
-}
-
 /// Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest.
 ///
 /// The meters are opened when something is first measured: off the event loop by `measure` and `measureCommand`.
 #[napi]
-pub struct EnergyMeter(pub(crate) Later<core::EnergyMeter>);
+pub struct EnergyMeter {
+    meter: Later<core::EnergyMeter>,
+    last: Mutex<Last>,
+}
+
+/// The last block whose zones or their provenance were others than those of the block before, and how many there were.
+#[derive(Default)]
+struct Last {
+    number: u32,
+    used: Option<core::Measurement>,
+}
 
 #[napi]
 impl EnergyMeter {
@@ -80,71 +79,139 @@ impl EnergyMeter {
     pub fn new(options: Option<MeterOptions>) -> Result<Self> {
         let options = options.unwrap_or_default();
         options.builder().map_err(to_js)?;
-        Ok(Self(Later::new(move || options.builder()?.meter())))
+        Ok(Self::from(Later::new(move || options.builder()?.meter())))
     }
 
     /// Opens the meters off the event loop; nothing where they are open.
     #[napi(js_name = "_open", skip_typescript)]
     pub fn open(&self) -> Option<AsyncTask<Work<()>>> {
-        let meter = self.0.clone();
-        (!meter.is_open()).then(|| promise(move || meter.get().map(|_| ())))
+        let meter = self.meter.clone();
+        let closed = meter.opened().is_none();
+        closed.then(|| promise(move || meter.get().map(|_| ())))
+    }
+
+    /// Names of the sources in use; absent while nothing is opened.
+    #[napi(getter, js_name = "_energy", skip_typescript)]
+    pub fn energy(&self) -> Option<Vec<String>> {
+        self.meter.opened().map(core::EnergyMeter::energy)
     }
 
     /// Every meter that was tried: which are read, and why others are not.
     #[napi(getter)]
     pub fn notes(&self) -> Result<Vec<Note>> {
-        let meter = self.0.get().map_err(to_js)?;
+        let meter = self.meter.get().map_err(to_js)?;
         Ok(meter.notes().iter().map(Note::from).collect())
     }
 
-    /// Begins a block; `end()` of what it returns tells what was used since.
-    #[napi]
-    pub fn begin(&self, options: Option<ScopeOptions>) -> Result<Block> {
-        let scope = options.unwrap_or_default().scope()?;
-        let meter = self.0.get().map_err(to_js)?.clone();
-        let window = meter.begin(scope).map_err(to_js)?;
-        Ok(Block { meter, window })
+    /// Begins a block, charged with the CPU time of this process or thread, of another process, or of a cgroup.
+    #[napi(js_name = "_begin", skip_typescript)]
+    pub fn begin(
+        &self,
+        scope: Option<String>,
+        pid: Option<u32>,
+        cgroup: Option<String>,
+    ) -> Result<External<Window>> {
+        let scope = scope_of(scope.as_deref().unwrap_or("process"), pid, cgroup);
+        let begin = |scope| self.meter.get()?.begin(scope);
+        scope.and_then(begin).map(External::new).map_err(to_js)
+    }
+
+    /// What was used since the block began: a number that is another one when `_record` is, and the figures of a record.
+    #[napi(js_name = "_end", skip_typescript)]
+    pub fn end(&self, window: &External<Window>) -> Result<Vec<f64>> {
+        let meter = self.meter.get().map_err(to_js)?;
+        let used = meter.end(window).map_err(to_js)?;
+        let figures = figures(&used);
+        let mut last = self.last();
+        if last.used.as_ref().is_none_or(|last| !alike(last, &used)) {
+            last.number = last.number.wrapping_add(1);
+            last.used = Some(used);
+        }
+        Ok(std::iter::once(last.number.into()).chain(figures).collect())
+    }
+
+    /// A record of the zones and provenance of the block that `_end` told of last.
+    #[napi(js_name = "_record", skip_typescript)]
+    pub fn record(&self) -> Option<Measurement> {
+        self.last().used.as_ref().map(Measurement::from)
     }
 
     /// Runs a command to its end and tells what it and its children used. Input and output are this process's own.
-    #[napi(ts_return_type = "Promise<Measurement>")]
+    #[napi(
+        ts_args_type = "command: string[], options?: CommandOptions",
+        ts_return_type = "Promise<Measurement>"
+    )]
     pub fn measure_command<'e>(
         &self,
         env: &'e Env,
         command: Vec<String>,
+        going: Option<&External<Arc<AtomicBool>>>,
     ) -> napi::Result<Object<'e>> {
-        let meter = self.0.clone();
-        promise_apart(env, "kepler-command", move || run(meter.get()?, &command))
+        let meter = self.meter.clone();
+        let stop = going.map(|going| Arc::clone(going));
+        promise_apart(env, "kepler-command", move || {
+            run(meter.get()?, &command, stop.as_deref())
+        })
     }
 
     /// As `measureCommand`, while the event loop waits.
     #[napi]
     pub fn measure_command_sync(&self, command: Vec<String>) -> Result<Measurement> {
-        let meter = self.0.get().map_err(to_js)?;
-        run(meter, &command).map_err(to_js)
+        let meter = self.meter.get().map_err(to_js)?;
+        run(meter, &command, None).map_err(to_js)
     }
 }
 
-/// A block of code that is being measured.
-#[napi]
-pub struct Block {
-    meter: core::EnergyMeter,
-    window: Window,
-}
-
-#[napi]
-impl Block {
-    /// What was used since the block began. May be asked again.
-    #[napi]
-    pub fn end(&self) -> Result<Measurement> {
-        self.meter
-            .end(&self.window)
-            .map(|used| Measurement::from(&used))
-            .map_err(to_js)
+impl EnergyMeter {
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn run(meter: &core::EnergyMeter, command: &[String]) -> kepler_core::Result<Measurement> {
+impl From<Later<core::EnergyMeter>> for EnergyMeter {
+    fn from(meter: Later<core::EnergyMeter>) -> Self {
+        let last = Mutex::default();
+        Self { meter, last }
+    }
+}
+
+/// Joules, the ends of their interval, joules of the node, watts, seconds and seconds of CPU time; then joules and joules of the
+/// node of each zone by its name. What is absent is NaN.
+fn figures(used: &core::Measurement) -> Vec<f64> {
+    let joules = |figure: Option<Joules>| figure.map_or(f64::NAN, |joules| joules.0);
+    let mut figures = vec![
+        joules(used.joules),
+        joules(used.interval.map(|(low, _)| low)),
+        joules(used.interval.map(|(_, high)| high)),
+        joules(used.node_joules),
+        used.watts().map_or(f64::NAN, |watts| watts.0),
+        used.duration.as_secs_f64(),
+        used.cpu_time.as_secs_f64(),
+    ];
+    let mut zones: Vec<&MeasuredDomain> = used.zones.iter().collect();
+    zones.sort_unstable_by_key(|zone| zone.domain.as_str());
+    figures.extend(
+        zones
+            .iter()
+            .flat_map(|zone| [zone.joules.0, zone.node_joules.0]),
+    );
+    figures
+}
+
+/// Whether two blocks have the same zones, and of each the same provenance.
+fn alike(a: &core::Measurement, b: &core::Measurement) -> bool {
+    let same = |(a, b): (&MeasuredDomain, &MeasuredDomain)| {
+        let known = Arc::ptr_eq(&a.provenance, &b.provenance);
+        a.domain == b.domain && (known || a.provenance == b.provenance)
+    };
+    a.zones.len() == b.zones.len() && a.zones.iter().zip(&b.zones).all(same)
+}
+
+fn run(
+    meter: &core::EnergyMeter,
+    command: &[String],
+    stop: Option<&AtomicBool>,
+) -> kepler_core::Result<Measurement> {
     let [program, arguments @ ..] = command else {
         return Err(invalid("command", "it is empty"));
     };
@@ -159,7 +226,15 @@ fn run(meter: &core::EnergyMeter, command: &[String]) -> kepler_core::Result<Mea
     command.stdin(copy(std::io::stdin().as_fd()));
     command.stdout(copy(std::io::stdout().as_fd()));
     command.stderr(copy(std::io::stderr().as_fd()));
-    let (status, used) = meter.measure_command(&mut command)?;
+    // Once: what is told to stop again is killed.
+    let told = |stop: &AtomicBool| stop.swap(false, Ordering::Relaxed);
+    let (status, used) = match stop {
+        None => meter.measure_command(&mut command)?,
+        Some(stop) if told(stop) => return Err(Error::Cancelled("the command was not started")),
+        Some(stop) => {
+            meter.measure_command_until(&mut command, || told(stop).then_some(SIGTERM))?
+        }
+    };
     Ok(Measurement {
         returncode: status
             .code()
@@ -168,30 +243,26 @@ fn run(meter: &core::EnergyMeter, command: &[String]) -> kepler_core::Result<Mea
     })
 }
 
-impl ScopeOptions {
-    fn scope(self) -> Result<Scope> {
-        match (
-            self.scope.as_deref().unwrap_or("process"),
-            self.pid,
-            self.cgroup,
-        ) {
-            ("process", None, None) => Ok(Scope::Process),
-            ("thread", None, None) => Ok(Scope::Thread),
-            ("process", Some(pid), None) => Ok(Scope::Pid(pid)),
-            ("process", None, Some(path)) => Ok(Scope::Cgroup(path)),
-            (scope, ..) => Err(to_js(invalid(
-                "scope",
-                format!(
-                    "{scope} is not process or thread, or it is given together with a pid or cgroup"
-                ),
-            ))),
-        }
+const SIGTERM: i32 = 15;
+
+fn scope_of(scope: &str, pid: Option<u32>, cgroup: Option<String>) -> kepler_core::Result<Scope> {
+    match (scope, pid, cgroup) {
+        ("process", None, None) => Ok(Scope::Process),
+        ("thread", None, None) => Ok(Scope::Thread),
+        ("process", Some(pid), None) => Ok(Scope::Pid(pid)),
+        ("process", None, Some(path)) => Ok(Scope::Cgroup(path)),
+        (scope, ..) => Err(invalid(
+            "scope",
+            format!(
+                "{scope} is not process or thread, or it is given together with a pid or cgroup"
+            ),
+        )),
     }
 }
 
 impl From<&core::Measurement> for Measurement {
     fn from(from: &core::Measurement) -> Self {
-        let zone = |zone: &core::MeasuredDomain| MeasuredZone {
+        let zone = |zone: &MeasuredDomain| MeasuredZone {
             joules: zone.joules.0,
             node_joules: zone.node_joules.0,
             provenance: Provenance::from(&*zone.provenance),

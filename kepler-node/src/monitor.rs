@@ -58,6 +58,12 @@ impl Monitor {
         take(&self.0).map_err(to_js)
     }
 
+    /// Whether the sources are opened.
+    #[napi(getter, js_name = "_opened", skip_typescript)]
+    pub fn opened(&self) -> bool {
+        self.0.opened().is_some()
+    }
+
     /// Which sources are in use, and why not others.
     #[napi(getter)]
     pub fn sources(&self) -> Result<Sources> {
@@ -82,8 +88,11 @@ impl Monitor {
     /// Measures blocks of code and commands with this monitor's meters, apart from its samples.
     #[napi(getter)]
     pub fn meter(&self) -> EnergyMeter {
+        if let Some(opened) = self.0.opened() {
+            return EnergyMeter::from(Later::from(opened.meter.clone()));
+        }
         let opened = self.0.clone();
-        EnergyMeter(Later::new(move || Ok(opened.get()?.meter.clone())))
+        EnergyMeter::from(Later::new(move || Ok(opened.get()?.meter.clone())))
     }
 }
 

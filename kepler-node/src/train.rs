@@ -11,7 +11,7 @@ use kepler_core::model as core;
 use kepler_core::model::Component;
 use kepler_core::model::train::{Progress, TrainOptions, Trainer, TrainingData, Watch};
 use napi::Env;
-use napi::bindgen_prelude::{Either, Float64Array, FnArgs, Object, Uint32Array};
+use napi::bindgen_prelude::{Either, External, Float64Array, FnArgs, Object, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use ndarray::{Array2, ShapeBuilder};
@@ -65,26 +65,6 @@ pub struct TrainingOptions {
     pub seed: Option<u32>,
 }
 
-/// Tells a training to stop.
-#[napi]
-#[derive(Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-#[napi]
-impl Stop {
-    /// Nothing is stopped yet.
-    #[napi(constructor)]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The training ends with the kind `Cancelled`.
-    #[napi]
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// The share that is done, and what is being done.
 type Told = FnArgs<(f64, String)>;
 /// Who is told how far a training is.
@@ -97,9 +77,9 @@ pub fn train<'e>(
     data: Either<String, TrainingRows>,
     options: Option<TrainingOptions>,
     tell: Option<Tell>,
-    stop: &Stop,
+    going: &External<Arc<AtomicBool>>,
 ) -> napi::Result<Object<'e>> {
-    let stop = stop.0.clone();
+    let stop = Arc::clone(going);
     promise_apart(env, "kepler-train", move || {
         let mut wanted = options.unwrap_or_default();
         let trainer: Trainer = wanted

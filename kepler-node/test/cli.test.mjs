@@ -72,6 +72,25 @@ test('an interrupt is for the command, and its figures are told', async () => {
   assert.equal(JSON.parse(told).returncode, -2)
 })
 
+for (const signal of ['SIGTERM', 'SIGHUP']) {
+  test(`whoever ends it by ${signal} ends the command, and its figures are told`, async () => {
+    const words = [bin, 'measure', '--json', '--', 'sh', '-c', 'echo $$; exec sleep 60']
+    const measuring = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let [pid, told] = [0, '']
+    measuring.stdout.once('data', (line) => {
+      pid = Number(line)
+      measuring.kill(signal)
+    })
+    measuring.stderr.on('data', (data) => {
+      told += data
+    })
+    const [status] = await once(measuring, 'close')
+    assert.equal(status, 143)
+    assert.equal(JSON.parse(told).returncode, -15)
+    assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
+  })
+}
+
 test('doctor names the sources', () => {
   assert.match(run('doctor').stdout, /procfs|ebpf/)
 })

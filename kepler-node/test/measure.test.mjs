@@ -76,6 +76,39 @@ test('nested and overlapping blocks each have their own clocks', async () => {
   assert.ok(inner.cpuSeconds >= 0.015 && outer.cpuSeconds >= inner.cpuSeconds + 0.02, JSON.stringify({ inner, outer }))
 })
 
+test('blocks of several meters each tell their own zones and provenance', async (t) => {
+  const host = new FakeHost(t)
+  const [files, fake] = [new EnergyMeter({ root: host.root }), new EnergyMeter({ fake: true })]
+  for (let i = 0; i < 3; i++) {
+    const [first, second] = [files, fake].map((meter) => measureSync(() => 0, { meter }))
+    assert.deepEqual(Object.keys(first.zones), ['dram', 'package'])
+    assert.deepEqual(Object.keys(second.zones), ['core', 'dram', 'package'])
+    assert.equal(first.provenance.source, 'rapl-powercap')
+    assert.deepEqual(second.zones.core.provenance, { origin: 'measured', source: 'fake', note: '' })
+    second.provenance.source = 'mine' // a record is its program's own
+    second.zones.core.provenance.source = 'mine'
+  }
+})
+
+test('a block and a command tell the same of what they were measured with', () => {
+  const meter = new EnergyMeter({ fake: true })
+  const { value, ...block } = measureSync(() => 7, { meter })
+  const { returncode, ...command } = meter.measureCommandSync(['sleep', '0.001'])
+  assert.deepEqual([value, returncode], [7, 0])
+  assert.deepEqual(Object.keys(block).sort(), Object.keys(command).sort())
+  assert.deepEqual(block.provenance, command.provenance)
+  for (const [name, zone] of Object.entries(command.zones)) {
+    assert.deepEqual(Object.keys(block.zones[name]).sort(), Object.keys(zone).sort())
+    assert.deepEqual(block.zones[name].provenance, zone.provenance)
+  }
+  const [core, dram, package_] = ['core', 'dram', 'package'].map((name) => block.zones[name])
+  // 12, 4 and 20 W; package and memory count
+  assert.ok(close(core.nodeJoules / dram.nodeJoules, 3, 1e-6) && close(package_.nodeJoules / dram.nodeJoules, 5, 1e-6))
+  assert.ok(close(block.joules, dram.joules + package_.joules, 1e-9))
+  assert.ok(close(block.nodeJoules, dram.nodeJoules + package_.nodeJoules, 1e-9))
+  assert.ok(block.interval[0] <= block.joules && block.joules <= block.interval[1])
+})
+
 test('what a block throws is thrown', async () => {
   await assert.rejects(
     measure(async () => {
@@ -156,6 +189,20 @@ test('exit status and signal of a command are told', async () => {
   assert.equal((await measureCommand(['sh', '-c', 'kill -9 $$'])).returncode, -9)
   await assert.rejects(measureCommand(['no-such-program']), { code: 'NotFound' })
   await assert.rejects(measureCommand([]), { code: 'InvalidInput' })
+})
+
+test('a signal ends a command, what it used is told, and one that has not started is cancelled', async () => {
+  const stop = new AbortController()
+  const meter = new EnergyMeter({ fake: true })
+  const running = meter.measureCommand(['sleep', '600'], { signal: stop.signal })
+  setTimeout(() => stop.abort(), 50)
+  const m = await running
+  assert.equal(m.returncode, -15)
+  assert.ok(m.seconds >= 0.049 && m.seconds < 60, `${m.seconds}`)
+  const never = measureCommand(['sh', '-c', 'exit 1'], { meter, signal: stop.signal })
+  await assert.rejects(never, { code: 'Cancelled', message: 'cancelled: the command was not started' })
+  assert.equal((await measureCommand(['true'], { meter, signal: new AbortController().signal })).returncode, 0)
+  await assert.rejects(measureCommand(['true'], { signal: 1 }), { message: /^signal: expected an AbortSignal/ })
 })
 
 test('another process is measured by its pid', async (t) => {

@@ -70,6 +70,29 @@ for (const [form, rows] of Object.entries({
   })
 }
 
+test('long arrays are taken by and by, and the same as typed ones', async () => {
+  const cpu = Array.from({ length: 50_001 }, (_, row) => row / 100)
+  const typed = { bpf_cpu_time_ms: Float64Array.from(cpu), cpu_cycles: new Float64Array(cpu.length) }
+  let turns = 0
+  const count = () => {
+    turns++
+    counting = setImmediate(count)
+  }
+  let counting = setImmediate(count)
+  const { watts } = await model.predict({ bpf_cpu_time_ms: cpu, cpu_cycles: Array.from(cpu, () => 0) })
+  clearImmediate(counting)
+  assert.ok(turns >= 6, `${turns}`) // 100,002 numbers, 16,384 a turn
+  assert.deepEqual(watts, model.predictSync(typed).watts)
+  cpu[40_000] = '4'
+  for (const [refused, call] of [
+    [assert.throws, () => model.predictSync({ ...typed, bpf_cpu_time_ms: cpu })],
+    [assert.rejects, () => model.predict({ ...typed, bpf_cpu_time_ms: cpu })],
+  ]) {
+    const message = /^bpf_cpu_time_ms: row 40000: expected a number, found '4'/
+    await refused(call, { code: 'InvalidInput', message })
+  }
+})
+
 test('an interval is made of the held-out error', async () => {
   const intervals = await model.predictWithInterval(Float64Array.of(100, 4))
   // a Laplace distribution of mean 2 W holds 90 % within 2 ln 10 W
@@ -111,6 +134,7 @@ test('the best model of a registry needs no more than what is at hand', async (t
   if (!existsSync(shared) && !process.env.CI) return t.skip(`no reference data in ${shared}`)
   const registry = await ModelRegistry.open(pipeline)
   assert.equal(registry.length, registry.entries.length)
+  assert.equal(inspect(registry), `ModelRegistry { entries: [${registry.length} records] }`)
   const entry = registry.entries.at(-1).toJSON()
   assert.ok(entry.path.includes(entry.name) && entry.features.length > 0 && entry.maeWatts > 0, JSON.stringify(entry))
   const features = ['bpf_cpu_time_ms', 'bpf_page_cache_hit', 'cache_miss']

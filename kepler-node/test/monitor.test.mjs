@@ -103,6 +103,38 @@ test('a snapshot shows itself and copies to JSON', async () => {
   assert.equal(inspect({ snapshot }, { depth: 0 }), '{ snapshot: [Snapshot] }')
 })
 
+test('monitors and meters show which sources they use, and open none to show it', async (t) => {
+  const root = new FakeHost(t).root
+  const [monitor, meter] = [new Monitor({ root, usage: 'procfs' }), new EnergyMeter({ root })]
+  assert.equal(inspect(monitor), 'Monitor { opened: false }')
+  assert.equal(inspect(meter), 'EnergyMeter { opened: false }')
+  await monitor.sample()
+  await measure(() => 0, { meter })
+  assert.equal(inspect(monitor), "Monitor { energy: [ 'rapl-powercap' ], usage: 'procfs' }")
+  assert.equal(inspect(meter), "EnergyMeter { energy: [ 'rapl-powercap' ] }")
+  assert.equal(inspect(monitor.meter), inspect(meter))
+  assert.equal(inspect({ monitor, meter }, { depth: 0 }), '{ monitor: [Monitor], meter: [EnergyMeter] }')
+})
+
+test('the words of a list are told as they stand, whatever letters they have', async (t) => {
+  const host = new FakeHost(t)
+  const names = ['plain', 'größe', '', '😀 and 漢', 'last']
+  for (const [at, name] of names.entries()) {
+    host.write(`proc/${at + 2}/stat`, `${at + 2} (${name}) S 1${' 0'.repeat(48)}\n`)
+    if (at === 1) host.write(`proc/${at + 2}/cmdline`, '/bin/größe\0-ü\0')
+  }
+  const monitor = new Monitor({ root: host.root, usage: 'procfs' })
+  const processes = (await monitor.sample()).processes.sort((a, b) => a.pid - b.pid)
+  assert.deepEqual(
+    processes.map(({ comm }) => comm),
+    ['init', ...names],
+  )
+  assert.deepEqual(
+    processes.map(({ command }) => command),
+    [undefined, undefined, '/bin/größe -ü', undefined, undefined, undefined],
+  )
+})
+
 test('a monitor is opened by what is first asked of it', async () => {
   const monitor = new Monitor({ root: '/nowhere', usage: 'procfs' })
   await assert.rejects(monitor.sample(), { code: 'NotFound' })

@@ -1,5 +1,6 @@
 // Compiled by tsc, never run: the declarations say what the tests use.
 import {
+  type Block,
   type Diagnosis,
   doctor,
   EnergyMeter,
@@ -23,7 +24,10 @@ export async function everything(): Promise<void> {
   const block: MeasuredBlock<string> = await measure(async () => text, { meter, scope: 'thread' })
   const value: string = block.value
   const joules: number | undefined = measureSync(() => value.length).joules
-  const command: Measurement = await measureCommand(['true'], { meter })
+  const command: Measurement = await measureCommand(['true'], { meter, signal: AbortSignal.timeout(1000) })
+  void meter.measureCommand(['true'], { signal: AbortSignal.timeout(1000) })
+  const begun: Block = meter.begin({ scope: 'thread' })
+  void begun.end().zones.package?.provenance.source
   const found: Diagnosis = await doctor({ root: '/' })
   const monitor = new Monitor({ usage: 'procfs', counters: ['page_cache_hits'], retention: 60 })
   for await (const snapshot of monitor.stream({ intervalMs: 100, signal: AbortSignal.timeout(1000) })) {
