@@ -77,6 +77,9 @@ def up(archives=()):
         start(part)
     deadline(lambda: "True" in ready(), 120, "the node to be ready")
     apply(addons.addons(DNS))
+    # Which shows that pods run on this machine.
+    available = ("wait", "-n", "kube-system", "--for=condition=available", "deployment/dns", "--timeout=120s")
+    kubectl(*available, stdout=subprocess.DEVNULL)
 
 
 def pod_networks():

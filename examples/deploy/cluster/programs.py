@@ -19,6 +19,8 @@ PACKAGES = {
     "openssl": "openssl",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "/bin/busybox": "busybox-static",
+    # What the model server's image is built with.
+    "musl-gcc": "musl-tools",
 }
 # Built as one module, so that what they share is compiled once: the parts of Kubernetes, its store, the pods' names and
 # their usage, requests at a steady rate.

@@ -21,8 +21,10 @@ VEGETA = programs.BIN / "vegeta"
 RATE, AT_ONCE = 1000, 100
 # How far the times of two programs may lie apart on a busy machine.
 MOMENT = timedelta(milliseconds=100)
-# What the kubelet tells the start of a container to, and how long a program takes from there until it listens.
-STARTING = timedelta(seconds=1) + timedelta(seconds=2)
+# What Kubernetes tells times to.
+SECOND = timedelta(seconds=1)
+# What who connects to a dead process is told, or who still has a connection to it.
+GONE = re.compile("refused|reset by peer|EOF|broken pipe")
 # A request that no client repeats by itself, and one that it may.
 QUESTION = {
     "metrics": ["bpf_cpu_time_ms", "bpf_page_cache_hit"],
@@ -119,14 +121,14 @@ def test_a_replica_that_is_killed_hard_fails_only_what_it_had_under_way(release,
         victim = ready_replicas()[0]
         killed = datetime.now(timezone.utc)
         os.kill(process_of(victim), signal.SIGKILL)
-        cluster.deadline(lambda: container(victim)["restartCount"] == 1, 60, "the restart")
+        cluster.deadline(lambda: restarts(victim) == 1, 60, "the restart")
         cluster.deadline(lambda: victim["metadata"]["name"] in names(), 60, "the replica to be back")
     under_way = [hit for hit in requests.failed() if hit.began - MOMENT < killed < hit.ended + MOMENT]
     others = [hit for hit in requests.failed() if hit not in under_way]
     print(f"    {len(under_way)} were under way, {len(others)} came while its address was still the Service's")
-    # Until the kubelet has seen it and started another, no Service can know: who connects anew then is refused.
-    listens = started(victim) + STARTING
-    assert all("refused" in hit.failure and killed < hit.began < listens for hit in others), others
+    # Until the kubelet has seen it and started it anew, no Service can know: who connects then is refused.
+    back = ready_since(victim) + SECOND
+    assert all(GONE.search(hit.failure) and killed < hit.began < back for hit in others), others
 
 
 def process_of(pod):
@@ -143,13 +145,18 @@ def process_of(pod):
     raise LookupError(pod["metadata"]["name"])
 
 
-def container(pod):
-    """What is known of a replica's container now."""
-    return cluster.get("pod", pod["metadata"]["name"], "-n", SERVING)["status"]["containerStatuses"][0]
+def status(pod):
+    """How a replica is now."""
+    return cluster.get("pod", pod["metadata"]["name"], "-n", SERVING)["status"]
 
 
-def started(pod):
-    return datetime.fromisoformat(container(pod)["state"]["running"]["startedAt"].replace("Z", "+00:00"))
+def restarts(pod):
+    return status(pod)["containerStatuses"][0]["restartCount"]
+
+
+def ready_since(pod):
+    (condition,) = (c for c in status(pod)["conditions"] if c["type"] == "Ready")
+    return datetime.fromisoformat(condition["lastTransitionTime"].replace("Z", "+00:00"))
 
 
 def replicas():
