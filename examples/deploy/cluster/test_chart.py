@@ -226,12 +226,17 @@ def pulls():
 
 def test_usage_is_added_up_in_the_config_map_kept_reset_and_restored(release, tmp_path):
     server = address("kepler-model-server", SERVING)
-    cluster.deadline(lambda: pulls() >= 3, 60, "the replicas' figures")
+    kept = tmp_path / "usage.json"
+
+    def exported():
+        kept.write_text(ask(f"http://{server}/usage"))
+        return json.loads(kept.read_text())["models"].get(PIPELINES[0], {}).get("pulls", 0)
+
+    # A replica shows what the others wrote until a second ago.
+    cluster.deadline(lambda: exported() == pulls() >= 3, 60, "the replicas' figures")
     token = base64.b64decode(
         cluster.get("secret", "kepler-model-server-admin", "-n", SERVING)["data"]["token"]
     ).decode()
-    kept = tmp_path / "usage.json"
-    kept.write_text(ask(f"http://{server}/usage"))
     before = pulls()
     admin = ("-X", "POST", "-H", f"Authorization: Bearer {token}")
     ask(f"http://{server}/usage/reset", *admin)
