@@ -92,7 +92,8 @@ impl PodSource for ApiServer {
         let agent = self.access.agent()?;
         loop {
             // From the server's cache: every node asks at once when the cluster comes up.
-            let mut table = pods(&self.access, &agent, &self.url("&resourceVersion=0"))?;
+            let url = self.url("&resourceVersion=0");
+            let mut table = pods(&self.access, &agent, &url, &mut Vec::new())?;
             (around.publish)(table.clone());
             while let Ended::InTime = self.watch(&agent, &mut table, around)? {}
             std::thread::sleep(GAP);

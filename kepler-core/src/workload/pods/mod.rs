@@ -1,5 +1,6 @@
 //! Which pods run on a node, as the kubelet or the API server tells. Text in, names out: whoever has the text fetched it.
 
+mod json;
 mod shape;
 mod watch;
 
@@ -149,26 +150,28 @@ impl PodTable {
     }
 
     fn insert(&mut self, entry: PodEntry) {
-        self.remove(&entry.pod.uid);
         let entry = Arc::new(entry);
+        let before = (self.pods).insert(Arc::clone(&entry.pod.uid), Arc::clone(&entry));
+        if let Some(before) = before {
+            self.forget(&before);
+        }
         for (place, container) in entry.containers.iter().enumerate() {
             let found = (Arc::clone(&entry), place);
             self.containers.insert(Arc::clone(&container.id), found);
         }
-        self.pods.insert(Arc::clone(&entry.pod.uid), entry);
     }
 
     fn remove(&mut self, uid: &str) {
-        let Some(entry) = self.pods.remove(uid) else {
-            return;
-        };
+        if let Some(entry) = self.pods.remove(uid) {
+            self.forget(&entry);
+        }
+    }
+
+    /// Of two pods that claim one container, the later has it.
+    fn forget(&mut self, entry: &Arc<PodEntry>) {
         for container in &entry.containers {
-            // Of two pods that claim one id, the later has it.
-            if self
-                .containers
-                .get(&container.id)
-                .is_some_and(|(holder, _)| Arc::ptr_eq(holder, &entry))
-            {
+            let holder = self.containers.get(&container.id);
+            if holder.is_some_and(|(holder, _)| Arc::ptr_eq(holder, entry)) {
                 self.containers.remove(&container.id);
             }
         }

@@ -1,15 +1,12 @@
 //! The parts of Kubernetes' pod objects that tell names and ids. Everything else is skipped unread.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
-
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Result};
 
 use super::super::Pod;
+use super::json::Json;
 use super::{PODS_LIMIT, PodContainer, PodEntry, Qos, Role, bound};
 
 /// What Kubernetes allows a name to be at most.
@@ -19,251 +16,192 @@ const ID_LIMIT: usize = 128;
 /// Containers a pod, the earlier ones of restarts included; further ones are left out.
 const CONTAINERS_LIMIT: usize = 1000;
 
-#[derive(Deserialize)]
-pub(super) struct List<'a> {
-    #[serde(borrow, default)]
-    metadata: Metadata<'a>,
-    #[serde(default, deserialize_with = "pods")]
-    items: Option<Kept<PodEntry>>,
-    /// What an API server answers instead: `Status`.
-    #[serde(borrow, default)]
-    kind: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
+/// A pod, or what an API server gives instead.
+#[derive(Default)]
 pub(super) struct Object<'a> {
-    #[serde(borrow, default)]
-    pub(super) metadata: Metadata<'a>,
-    #[serde(default)]
-    spec: Option<Spec>,
-    #[serde(borrow, default)]
-    status: Option<Status<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct Metadata<'a> {
-    #[serde(borrow, default)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow, default)]
-    uid: Cow<'a, str>,
-    #[serde(borrow, default, rename = "resourceVersion")]
-    pub(super) version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    annotations: Option<Annotations<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Annotations<'a> {
-    /// On the mirror that the kubelet makes of a static pod: the static pod's own uid.
-    #[serde(borrow, default, rename = "kubernetes.io/config.mirror")]
-    mirror: Option<Cow<'a, str>>,
-    /// Where the kubelet has a pod from: `file`, `http` or `api`.
-    #[serde(borrow, default, rename = "kubernetes.io/config.source")]
-    source: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Spec {
-    /// The names of those that keep running.
-    #[serde(default, rename = "initContainers", deserialize_with = "sidecars")]
+    metadata: Metadata<'a>,
+    /// The names of the init containers that keep running.
     sidecars: Vec<Arc<str>>,
-}
-
-#[derive(Deserialize)]
-struct Declared<'a> {
-    #[serde(borrow, default)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default, rename = "restartPolicy")]
-    restart_policy: Option<Cow<'a, str>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Status<'a> {
-    #[serde(borrow, default, rename = "qosClass")]
-    qos: Option<Cow<'a, str>>,
-    #[serde(default, rename = "containerStatuses")]
-    #[serde(deserialize_with = "started")]
+    qos: Option<Qos>,
     app: Vec<PodContainer>,
-    #[serde(default, rename = "initContainerStatuses")]
-    #[serde(deserialize_with = "started")]
     init: Vec<PodContainer>,
-    #[serde(default, rename = "ephemeralContainerStatuses")]
-    #[serde(deserialize_with = "started")]
     ephemeral: Vec<PodContainer>,
+    /// Of a `Status`.
+    pub(super) code: u16,
+    pub(super) message: Cow<'a, str>,
 }
 
-#[derive(Deserialize)]
-struct Ran<'a> {
-    #[serde(borrow, default)]
+#[derive(Default)]
+struct Metadata<'a> {
     name: Cow<'a, str>,
-    #[serde(borrow, default, rename = "containerID")]
-    id: Option<Cow<'a, str>>,
-    #[serde(default, rename = "restartCount")]
+    namespace: Cow<'a, str>,
+    uid: Cow<'a, str>,
+    version: Cow<'a, str>,
+    /// On the mirror that the kubelet makes of a static pod: the static pod's own uid.
+    mirror: Cow<'a, str>,
+    /// Where the kubelet has a pod from: `file`, `http` or `api`.
+    source: Cow<'a, str>,
+}
+
+/// A container's status.
+#[derive(Default)]
+struct Ran<'a> {
+    name: Cow<'a, str>,
+    id: Cow<'a, str>,
     restarts: u32,
-    #[serde(borrow, default)]
-    state: Option<State<'a>>,
-    #[serde(borrow, default, rename = "lastState")]
-    last: Option<State<'a>>,
-}
-
-#[derive(Deserialize)]
-struct State<'a> {
-    #[serde(borrow, default)]
-    terminated: Option<Terminated<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Terminated<'a> {
-    #[serde(borrow, default, rename = "containerID")]
-    id: Option<Cow<'a, str>>,
-}
-
-/// What is kept of a list's items, and how many there were.
-struct Kept<K> {
-    items: Vec<K>,
-    count: usize,
-}
-
-/// Reads a list item by item: of the first `limit` no more is held than `keep` makes of each, of the others nothing.
-struct Each<T, K> {
-    limit: usize,
-    keep: fn(T, &mut Vec<K>),
-}
-
-impl<'de, T: Deserialize<'de>, K> Visitor<'de> for Each<T, K> {
-    type Value = Option<Kept<K>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (mut items, mut count) = (Vec::new(), 0);
-        while count < self.limit {
-            let Some(item) = list.next_element()? else {
-                return Ok(Some(Kept { items, count }));
-            };
-            (self.keep)(item, &mut items);
-            count += 1;
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            count += 1;
-        }
-        Ok(Some(Kept { items, count }))
-    }
-}
-
-fn pods<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Kept<PodEntry>>, D::Error> {
-    list.deserialize_any(Each {
-        limit: PODS_LIMIT,
-        keep: |object: Object<'de>, pods| pods.extend(entry(object)),
-    })
-}
-
-fn sidecars<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<Arc<str>>, D::Error> {
-    let keep = |declared: Declared<'de>, names: &mut Vec<_>| {
-        if declared.restart_policy.as_deref() == Some("Always") {
-            names.extend(name(&declared.name));
-        }
-    };
-    let limit = CONTAINERS_LIMIT;
-    let names = list.deserialize_any(Each { limit, keep })?;
-    Ok(names.map(|names| names.items).unwrap_or_default())
-}
-
-fn started<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<PodContainer>, D::Error> {
-    let containers = list.deserialize_any(Each {
-        limit: CONTAINERS_LIMIT,
-        keep: |ran: Ran<'de>, containers| ran.add_to(containers),
-    })?;
-    Ok(containers.map(|c| c.items).unwrap_or_default())
+    /// The id of a container that ended, where it is told as a part of its end.
+    ended: Cow<'a, str>,
+    ended_before: Cow<'a, str>,
 }
 
 /// The version and the pods of a list.
 pub(super) fn list(json: &[u8]) -> Result<(Arc<str>, Vec<PodEntry>)> {
-    let list: List<'_> = read(json, "a pod list")?;
-    let Some(pods) = list.items else {
-        // Go writes an empty list as null, and leaves out nothing else of a list.
-        return match list.kind.as_deref() {
-            None | Some("PodList") => Ok((version(&list.metadata), Vec::new())),
-            Some(kind) => Err(Error::malformed("answer", "a pod list", kind)),
+    let (mut metadata, mut kind) = (Metadata::default(), Cow::Borrowed(""));
+    let (mut pods, mut count, mut listed) = (Vec::new(), 0, false);
+    let mut json = Json::new(json, "a pod list")?;
+    json.whole(|json, name| match name {
+        "metadata" => metadata.read(json),
+        "kind" => json.text().map(|text| kind = text),
+        "items" => {
+            listed = json.list(|json| {
+                count += 1;
+                // Of those above the limit nothing is kept.
+                if count > PODS_LIMIT {
+                    return json.skip();
+                }
+                Object::read(json).map(|object| pods.extend(object.entry()))
+            })?;
+            Ok(())
+        }
+        _ => json.skip(),
+    })?;
+    // Go writes an empty list as null, and leaves out nothing else of a list.
+    if !listed && !matches!(&*kind, "" | "PodList") {
+        return Err(Error::malformed("answer", "a pod list", kind));
+    }
+    bound("the number of pods", count, PODS_LIMIT)?;
+    Ok((metadata.version(), pods))
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn read(json: &mut Json<'a>) -> Result<Self> {
+        let mut object = Self::default();
+        json.object(|json, name| match name {
+            "metadata" => object.metadata.read(json),
+            "spec" => json.object(|json, name| match name {
+                "initContainers" => sidecars(json).map(|names| object.sidecars = names),
+                _ => json.skip(),
+            }),
+            // A `Status` has a word there.
+            "status" if json.is_object() => json.object(|json, name| {
+                match name {
+                    "qosClass" => object.qos = qos(&json.text()?),
+                    "containerStatuses" => object.app = started(json)?,
+                    "initContainerStatuses" => object.init = started(json)?,
+                    "ephemeralContainerStatuses" => object.ephemeral = started(json)?,
+                    _ => json.skip()?,
+                }
+                Ok(())
+            }),
+            "code" => json.number().map(|code| object.code = code),
+            "message" => json.text().map(|text| object.message = text),
+            _ => json.skip(),
+        })?;
+        Ok(object)
+    }
+
+    /// What watches go on from; one that is no version is left out.
+    pub(super) fn version(&self) -> Arc<str> {
+        self.metadata.version()
+    }
+
+    /// A pod, unless it has no uid or name.
+    pub(super) fn entry(self) -> Option<PodEntry> {
+        let metadata = &self.metadata;
+        let uid = match &*metadata.mirror {
+            "" => &metadata.uid,
+            mirror => mirror,
         };
-    };
-    bound("the number of pods", pods.count, PODS_LIMIT)?;
-    Ok((version(&list.metadata), pods.items))
+        let pod = Pod {
+            uid: id(uid)?,
+            name: Some(name(&metadata.name)?),
+            namespace: name(&metadata.namespace),
+        };
+        let mut containers = self.app;
+        containers.extend(self.init.into_iter().map(|container| PodContainer {
+            role: if self.sidecars.contains(&container.name) {
+                Role::Sidecar
+            } else {
+                Role::Init
+            },
+            ..container
+        }));
+        containers.extend(self.ephemeral.into_iter().map(|container| PodContainer {
+            role: Role::Ephemeral,
+            ..container
+        }));
+        containers.truncate(CONTAINERS_LIMIT);
+        Some(PodEntry {
+            pod: Arc::new(pod),
+            qos: self.qos,
+            is_static: !metadata.mirror.is_empty() || !matches!(&*metadata.source, "" | "api"),
+            containers,
+        })
+    }
 }
 
-pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a [u8], want: &str) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| {
-        let place = format!("line {} column {}", error.line(), error.column());
-        Error::malformed(place, want, error.to_string())
-    })
+impl<'a> Metadata<'a> {
+    fn read(&mut self, json: &mut Json<'a>) -> Result<()> {
+        json.object(|json, name| {
+            match name {
+                "name" => self.name = json.text()?,
+                "namespace" => self.namespace = json.text()?,
+                "uid" => self.uid = json.text()?,
+                "resourceVersion" => self.version = json.text()?,
+                "annotations" => json.object(|json, name| {
+                    match name {
+                        "kubernetes.io/config.mirror" => self.mirror = json.text()?,
+                        "kubernetes.io/config.source" => self.source = json.text()?,
+                        _ => json.skip()?,
+                    }
+                    Ok(())
+                })?,
+                _ => json.skip()?,
+            }
+            Ok(())
+        })
+    }
+
+    fn version(&self) -> Arc<str> {
+        name(&self.version).unwrap_or_default()
+    }
 }
 
-/// What watches go on from; one that is no version is left out.
-pub(super) fn version(metadata: &Metadata<'_>) -> Arc<str> {
-    name(&metadata.version).unwrap_or_default()
-}
+impl<'a> Ran<'a> {
+    fn read(json: &mut Json<'a>) -> Result<Self> {
+        let mut ran = Self::default();
+        json.object(|json, name| {
+            match name {
+                "name" => ran.name = json.text()?,
+                "containerID" => ran.id = json.text()?,
+                "restartCount" => ran.restarts = json.number()?,
+                "state" => ran.ended = ended(json)?,
+                "lastState" => ran.ended_before = ended(json)?,
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(ran)
+    }
 
-/// A pod, unless it has no uid or name.
-pub(super) fn entry(object: Object<'_>) -> Option<PodEntry> {
-    let metadata = &object.metadata;
-    let annotations = metadata.annotations.as_ref();
-    let mirror = annotations.and_then(|a| a.mirror.as_deref());
-    let source = annotations.and_then(|a| a.source.as_deref());
-    let pod = Pod {
-        uid: id(mirror.unwrap_or(&metadata.uid))?,
-        name: Some(name(&metadata.name)?),
-        namespace: name(&metadata.namespace),
-    };
-    let sidecars = object.spec.map(|spec| spec.sidecars).unwrap_or_default();
-    let status = object.status.unwrap_or_default();
-    let mut containers = status.app;
-    containers.extend(status.init.into_iter().map(|container| PodContainer {
-        role: if sidecars.contains(&container.name) {
-            Role::Sidecar
-        } else {
-            Role::Init
-        },
-        ..container
-    }));
-    containers.extend(status.ephemeral.into_iter().map(|container| PodContainer {
-        role: Role::Ephemeral,
-        ..container
-    }));
-    containers.truncate(CONTAINERS_LIMIT);
-    Some(PodEntry {
-        pod: Arc::new(pod),
-        qos: match status.qos.as_deref() {
-            Some("Guaranteed") => Some(Qos::Guaranteed),
-            Some("Burstable") => Some(Qos::Burstable),
-            Some("BestEffort") => Some(Qos::BestEffort),
-            _ => None,
-        },
-        is_static: mirror.is_some() || source.is_some_and(|source| source != "api"),
-        containers,
-    })
-}
-
-impl Ran<'_> {
     /// Adds the container as it runs, and as it ran before its last restart. What it is for tells the list that it is in.
-    fn add_to(self, containers: &mut Vec<PodContainer>) {
+    fn add_to(&self, containers: &mut Vec<PodContainer>) {
         let Some(name) = name(&self.name) else {
             return;
         };
-        let ended = |state: &Option<State<'_>>| {
-            let terminated = state.as_ref()?.terminated.as_ref()?;
-            container_id(terminated.id.as_deref()?)
-        };
-        let now = self.id.as_deref().and_then(container_id);
-        let now = now.or_else(|| ended(&self.state));
-        let before = ended(&self.last).filter(|before| now.as_ref() != Some(before));
+        let now = container_id(&self.id).or_else(|| container_id(&self.ended));
+        let before = container_id(&self.ended_before);
+        let before = before.filter(|before| now.as_ref() != Some(before));
         let ids = [
             (now, self.restarts),
             (before, self.restarts.saturating_sub(1)),
@@ -279,9 +217,68 @@ impl Ran<'_> {
     }
 }
 
+/// The id in a container's state, where that is its end.
+fn ended<'a>(json: &mut Json<'a>) -> Result<Cow<'a, str>> {
+    let mut id = Cow::Borrowed("");
+    json.object(|json, name| match name {
+        "terminated" => json.object(|json, name| match name {
+            "containerID" => json.text().map(|text| id = text),
+            _ => json.skip(),
+        }),
+        _ => json.skip(),
+    })?;
+    Ok(id)
+}
+
+fn started(json: &mut Json<'_>) -> Result<Vec<PodContainer>> {
+    let (mut containers, mut count) = (Vec::new(), 0);
+    json.list(|json| {
+        count += 1;
+        match count > CONTAINERS_LIMIT {
+            true => json.skip(),
+            false => Ran::read(json).map(|ran| ran.add_to(&mut containers)),
+        }
+    })?;
+    Ok(containers)
+}
+
+/// Those of a pod's init containers that keep running.
+fn sidecars(json: &mut Json<'_>) -> Result<Vec<Arc<str>>> {
+    let (mut names, mut count) = (Vec::new(), 0);
+    json.list(|json| {
+        count += 1;
+        if count > CONTAINERS_LIMIT {
+            return json.skip();
+        }
+        let (mut declared, mut always) = (Cow::Borrowed(""), false);
+        json.object(|json, name| {
+            match name {
+                "name" => declared = json.text()?,
+                "restartPolicy" => always = json.text()? == "Always",
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        if always {
+            names.extend(name(&declared));
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+fn qos(text: &str) -> Option<Qos> {
+    match text {
+        "Guaranteed" => Some(Qos::Guaranteed),
+        "Burstable" => Some(Qos::Burstable),
+        "BestEffort" => Some(Qos::BestEffort),
+        _ => None,
+    }
+}
+
 /// The id in `containerd://4e12...`.
 fn container_id(text: &str) -> Option<Arc<str>> {
-    id(text.split_once("://").map_or(text, |(_, id)| id))
+    id(text.rsplit_once('/').map_or(text, |(_, id)| id))
 }
 
 fn id(text: &str) -> Option<Arc<str>> {

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Result};
 
-use super::shape::{self, Object};
+use super::json::Json;
+use super::shape::Object;
 use super::{PODS_LIMIT, PodTable, TEXT_LIMIT, bound};
 
 /// What a watch event did to a table.
@@ -23,22 +21,6 @@ pub enum Change {
     Expired,
 }
 
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    object: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Status<'a> {
-    #[serde(default)]
-    code: u16,
-    #[serde(borrow, default)]
-    message: Cow<'a, str>,
-}
-
 /// HTTP's "gone", which the API server gives in an event as well.
 const GONE: u16 = 410;
 
@@ -50,22 +32,25 @@ impl PodTable {
     /// node can have.
     pub fn apply(&mut self, line: &[u8]) -> Result<Change> {
         bound("a watch event", line.len(), TEXT_LIMIT)?;
-        let event: Event<'_> = shape::read(line, "a watch event")?;
-        let json = event.object.get().as_bytes();
-        if event.kind == "ERROR" {
-            let status: Status<'_> = shape::read(json, "a status")?;
-            return match status.code {
+        let (mut kind, mut object) = (Cow::Borrowed(""), Object::default());
+        let mut json = Json::new(line, "a watch event")?;
+        json.whole(|json, name| match name {
+            "type" => json.text().map(|text| kind = text),
+            "object" => Object::read(json).map(|read| object = read),
+            _ => json.skip(),
+        })?;
+        if kind == "ERROR" {
+            return match object.code {
                 GONE => Ok(Change::Expired),
                 _ => Err(Error::malformed(
                     "watch",
                     "an event of a pod",
-                    status.message,
+                    object.message,
                 )),
             };
         }
-        let object: Object<'_> = shape::read(json, "a pod")?;
-        let version = shape::version(&object.metadata);
-        let change = match (&*event.kind, shape::entry(object)) {
+        let version = object.version();
+        let change = match (&*kind, object.entry()) {
             ("ADDED" | "MODIFIED", Some(entry)) => {
                 bound("the number of pods", self.len() + 1, PODS_LIMIT)?;
                 self.insert(entry);
