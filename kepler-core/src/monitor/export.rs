@@ -1,8 +1,11 @@
 //! Who was shown which snapshots.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::fit;
 
 use super::snapshot::Snapshot;
 
@@ -31,10 +34,10 @@ pub struct ExportMark {
     reader: u64,
 }
 
-/// The newest samples that were shown; 0 for none.
+/// The newest samples that were shown; 0 for none. Where nobody reads regularly, it is to anybody.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Exported {
-    /// To anybody.
+    /// To any who reads regularly.
     pub(super) newest: u64,
     /// To all who read regularly.
     pub(super) to_all: u64,
@@ -43,12 +46,11 @@ pub(super) struct Exported {
 #[derive(Debug, Default)]
 struct Readers {
     newest: u64,
-    known: Vec<Reader>,
+    known: HashMap<u64, Reader>,
 }
 
 #[derive(Debug)]
 struct Reader {
-    id: u64,
     sequence: u64,
     /// When the snapshot was taken that it saw last.
     seen: Duration,
@@ -57,8 +59,9 @@ struct Reader {
 
 /// Longer than scrape intervals are.
 const FORGOTTEN: Duration = Duration::from_secs(180);
-/// Readers that are told apart: each connection of one that opens many looks like another.
-const MOST: usize = 64;
+/// Readers that are told apart. Each connection of one that opens many looks like another, so there is room for a loop of such
+/// beside those that come again after a minute.
+const MOST: usize = 1 << 14;
 
 impl ExportMark {
     /// The mark of one reader of several, by what tells them apart.
@@ -80,13 +83,12 @@ impl ExportMark {
     pub(super) fn state(&self, now: Duration) -> Exported {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.forget(now);
-        let regular = readers.known.iter().filter(|reader| reader.regular);
+        let regular = readers.known.values().filter(|reader| reader.regular);
+        let shown = regular.map(|reader| reader.sequence);
+        // To who looks once nothing grows, so as long as somebody comes again, nobody else counts.
         Exported {
-            newest: readers.newest,
-            to_all: regular
-                .map(|reader| reader.sequence)
-                .min()
-                .unwrap_or(readers.newest),
+            newest: shown.clone().max().unwrap_or(readers.newest),
+            to_all: shown.min().unwrap_or(readers.newest),
         }
     }
 }
@@ -94,26 +96,53 @@ impl ExportMark {
 impl Readers {
     fn look(&mut self, id: u64, sequence: u64, seen: Duration) {
         self.newest = self.newest.max(sequence);
-        if let Some(known) = self.known.iter_mut().find(|reader| reader.id == id) {
+        if let Some(known) = self.known.get_mut(&id) {
             if sequence > known.sequence {
                 (known.sequence, known.seen, known.regular) = (sequence, seen, true);
             }
             return;
         }
         if self.known.len() >= MOST {
-            let oldest = (0..MOST).min_by_key(|place| self.known[*place].seen);
-            oldest.map(|place| self.known.swap_remove(place));
+            // Those that looked once go first.
+            let least = (self.known.iter()).min_by_key(|(_, reader)| (reader.regular, reader.seen));
+            let least = least.map(|(id, _)| *id);
+            least.and_then(|id| self.known.remove(&id));
         }
-        self.known.push(Reader {
-            id,
+        let reader = Reader {
             sequence,
             seen,
             regular: false,
-        });
+        };
+        self.known.insert(id, reader);
     }
 
     fn forget(&mut self, now: Duration) {
         self.known
-            .retain(|reader| now.saturating_sub(reader.seen) <= FORGOTTEN);
+            .retain(|_, reader| now.saturating_sub(reader.seen) <= FORGOTTEN);
+        fit::table(&mut self.known);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_that_looks_once_takes_no_place_from_who_comes_again() {
+        let mark = ExportMark::default();
+        let look = |id, sequence, second| {
+            let mut readers = mark.readers.lock().unwrap();
+            readers.look(id, sequence, Duration::from_secs(second));
+        };
+        look(1, 1, 1);
+        look(1, 2, 2);
+        (0..MOST as u64 + 100).for_each(|id| look(1000 + id, 3, 3));
+        let state = mark.state(Duration::from_secs(4));
+        assert_eq!((state.newest, state.to_all), (2, 2));
+        assert_eq!(mark.readers.lock().unwrap().known.len(), MOST);
+        // Who is not seen again is forgotten, with the room that was made for it.
+        let state = mark.state(Duration::from_secs(200));
+        assert_eq!((state.newest, state.to_all), (3, 3));
+        assert!(mark.readers.lock().unwrap().known.capacity() < MOST / 2);
     }
 }

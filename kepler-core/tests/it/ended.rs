@@ -94,6 +94,29 @@ proptest! {
     }
 
     #[test]
+    fn both_of_a_pair_see_all_beside_a_crowd_that_looks_once(
+        lives in lives(),
+        every in 2_usize..5,
+    ) {
+        let lives = late(lives);
+        let mut monitor = monitor(&lives).build().unwrap();
+        let mark = monitor.export_mark();
+        let mut pair = [0, 1].map(|at| Scraper::new(mark.of(("scraper", at)), every, at));
+        for turn in 1..=TURNS {
+            let snapshot = monitor.sample().unwrap();
+            pair.iter_mut().for_each(|scraper| scraper.scrape(turn, &snapshot));
+            (0..50).for_each(|client| mark.of((turn, client)).exported(&snapshot));
+        }
+        for scraper in pair {
+            prop_assert!(scraper.grown <= used(&lives), "{} of {}", scraper.grown, used(&lives));
+            prop_assert!(
+                scraper.grown + scraper.before >= used(&lives),
+                "{} and {} of {}", scraper.grown, scraper.before, used(&lives)
+            );
+        }
+    }
+
+    #[test]
     fn none_of_several_sees_more_than_was_used(
         lives in lives(),
         scrapers in prop::collection::vec((1_usize..9, 0_usize..9), 1..4),
