@@ -8,6 +8,7 @@ use kepler_core::usage::CounterSet;
 use serde_json::{Value, json};
 
 use crate::protocol_replay::public;
+use crate::shared;
 
 const FEATURES: [&str; 2] = ["bpf_cpu_time_ms", "bpf_page_cache_hit"];
 
@@ -51,6 +52,68 @@ fn a_guest_is_given_the_model_of_its_hosts_processor() {
     let full = given.model().predict_one(&[2000.0, 0.0]).unwrap();
     let watts = full.watts[&Component::Package];
     assert!((0.5..20.0).contains(&watts), "{watts} W of 2 of 96 CPUs");
+}
+
+/// The weights that Kepler's own model server gave, as they were recorded. What they mean at rest is worked out from their
+/// text: of a line the bias, of a logarithm `a ln(b 0 + 1) + c` the last number.
+#[test]
+fn the_older_servers_recorded_answers_are_read_as_they_are() {
+    let Some(samples) = shared::conformance("model_server.jsonl") else {
+        return;
+    };
+    let mut seen = [0; 3];
+    for sample in samples {
+        let name = sample["name"].as_str().unwrap();
+        let answer = &sample["response_json"];
+        if sample["path"] != "/model" || !answer.is_object() {
+            continue;
+        }
+        let source = match sample["body"]["source"].as_str() {
+            Some("acpi") => EnergySourceName::Acpi,
+            _ => EnergySourceName::RaplSysfs,
+        };
+        let want = Want::new(source, &guest("p"), &FEATURES);
+        let model = match want.read(answer.to_string().as_bytes()) {
+            Ok(model) => model.unwrap(),
+            // Without a name nothing tells a logarithm's three numbers from an exponential's.
+            Err(error) => {
+                assert!(name_of(answer).is_empty(), "{name}: {error}");
+                assert!(
+                    error.to_string().contains("trainer in the model's name"),
+                    "{error}"
+                );
+                seen[2] += 1;
+                continue;
+            }
+        };
+        assert_eq!(model.file().energy_source, Some(source), "{name}");
+        let rest = vec![0.0; model.features().count()];
+        let rest = model.predict_one(&rest).unwrap().watts;
+        for (component, watts) in rest {
+            let weights = &answer[component.as_str()]["All_Weights"];
+            let curve = weights["CurveFit_Weights"].as_array();
+            let wanted = match (weights["Bias_Weight"].as_f64(), curve.map(Vec::as_slice)) {
+                (Some(bias), _) => bias,
+                (None, Some([_, _, c])) if name_of(answer).starts_with("Logarithmic") => {
+                    c.as_f64().unwrap()
+                }
+                _ => continue,
+            };
+            let wanted = wanted.max(0.0);
+            assert!(
+                (watts - wanted).abs() <= 1e-9 * wanted.max(1.0),
+                "{name}: {watts}"
+            );
+            seen[1] += 1;
+        }
+        seen[0] += 1;
+    }
+    assert_eq!(seen[0] + seen[2], 62, "{seen:?}");
+    assert!(seen[0] >= 46 && seen[1] > 100, "{seen:?}");
+}
+
+fn name_of(answer: &Value) -> &str {
+    answer["model_name"].as_str().unwrap_or_default()
 }
 
 #[test]
