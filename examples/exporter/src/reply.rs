@@ -1,16 +1,18 @@
 //! What is answered to which request.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, FORWARDED,
+    HeaderName, USER_AGENT, VARY,
 };
 use hyper::http::HeaderValue;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use kepler_core::metrics::{Format, Page};
 use kepler_core::monitor::ExportMark;
 use kepler_service::{Peer, Probe};
@@ -74,15 +76,10 @@ impl Site {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let page = pages.page(&self.view.snapshot(), format);
         drop(pages);
-        // Each Prometheus keeps its connection.
-        let mark = match request.extensions().get::<Peer>() {
-            Some(peer) => self.view.mark.of(peer.connection),
-            None => self.view.mark.clone(),
-        };
         let body = Scrape {
             page,
             gzip: gzip.then(Gzip::new),
-            mark,
+            mark: self.view.mark.of(Reader::of(request)),
             done: false,
         };
         let mut reply = answer(
@@ -98,6 +95,38 @@ impl Site {
         reply
     }
 }
+
+/// What tells those apart who read again and again.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Reader {
+    /// It keeps its connection, as each Prometheus does.
+    Connection(Option<u64>),
+    /// It connects anew each time, or comes by a proxy whose connections are everybody's.
+    Client {
+        address: Option<IpAddr>,
+        forwarded: String,
+        agent: String,
+    },
+}
+
+impl Reader {
+    fn of(request: &Request<impl Sized>) -> Self {
+        let peer = request.extensions().get::<Peer>();
+        let forwarded = header(request, FORWARDED) + &header(request, X_FORWARDED_FOR);
+        let connection = header(request, CONNECTION).to_ascii_lowercase();
+        let anew = request.version() < Version::HTTP_11 || connection.contains("close");
+        if forwarded.is_empty() && !anew {
+            return Self::Connection(peer.map(|peer| peer.connection));
+        }
+        Self::Client {
+            address: peer.and_then(|peer| peer.address),
+            forwarded,
+            agent: header(request, USER_AGENT),
+        }
+    }
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A body.
 pub(crate) enum Reply {
@@ -230,6 +259,42 @@ fn wants_gzip(accept: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn reader(version: Version, headers: &[(&str, &str)]) -> Reader {
+        let mut request = Request::builder().version(version);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Reader::of(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn who_connects_anew_or_by_a_proxy_is_known_again() {
+        let kept = Reader::Connection(None);
+        assert_eq!(reader(Version::HTTP_11, &[("user-agent", "a")]), kept);
+        assert_eq!(
+            reader(Version::HTTP_2, &[("connection", "keep-alive")]),
+            kept
+        );
+        let closing = |agent| {
+            reader(
+                Version::HTTP_11,
+                &[("connection", "Close"), ("user-agent", agent)],
+            )
+        };
+        assert_eq!(closing("a"), closing("a"));
+        assert_ne!(closing("a"), closing("b"));
+        assert_eq!(
+            reader(Version::HTTP_10, &[("user-agent", "a")]),
+            closing("a")
+        );
+        let by_proxy = |name, who| reader(Version::HTTP_11, &[(name, who)]);
+        assert_ne!(
+            by_proxy("x-forwarded-for", "10.0.0.1"),
+            by_proxy("x-forwarded-for", "10.0.0.2")
+        );
+        assert_ne!(by_proxy("forwarded", "for=10.0.0.1"), kept);
+    }
 
     #[test]
     fn gzip_only_where_it_is_taken() {
