@@ -10,7 +10,7 @@ use kepler_core::Joules;
 use kepler_core::metrics::{Exposition, Group, Level, Selection};
 use kepler_core::monitor::MonitorBuilder;
 use kepler_service::log::LogArgs;
-use kepler_service::{WebArgs, duration};
+use kepler_service::{Server, WebArgs, duration};
 
 use crate::commands::Command;
 use crate::duration::interval;
@@ -84,14 +84,14 @@ pub(crate) struct Args {
     pub(crate) outputs: OutputArgs,
     #[command(flatten)]
     pub(crate) kube: kube::KubeArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Power")]
     pub(crate) power: power::PowerArgs,
     #[command(flatten)]
     pub(crate) models: ModelArgs,
     /// Give up all privileges but those of reading, and deny system calls that an exporter never makes
-    #[arg(long = "harden")]
+    #[arg(long = "harden", help_heading = "Privileges")]
     pub(crate) harden: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -143,6 +143,17 @@ impl Args {
             .retention(self.retention)
             .ended_limit(usize::try_from(self.max_terminated).unwrap_or(usize::MAX))
             .ended_least(Joules(self.min_terminated.unwrap_or(0.0)))
+    }
+
+    /// Reads the files that settings name, as a start would.
+    pub(crate) fn check(&self) -> Result<(), Box<dyn std::error::Error>> {
+        Server::check(&self.web)?;
+        self.outputs.check()?;
+        self.power.check(&self.machine_name())?;
+        if let Some(settings) = self.kube.settings("") {
+            kepler_service::kube::check(&settings)?;
+        }
+        Ok(())
     }
 
     /// What is worth a word of the settings.
@@ -202,11 +213,16 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
     let line = lines.next().unwrap_or_default();
     let mut line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
     let more = lines.take_while(|l| !l.starts_with("Usage:"));
-    for hint in more.filter(|l| l.starts_with("[possible values") || l.contains("a similar ")) {
-        line += " ";
-        line += hint.strip_prefix("tip: ").unwrap_or(hint);
+    for hint in more.filter(|l| !l.is_empty()) {
+        match hint.strip_prefix("tip: ") {
+            Some(tip) if tip.contains("a similar ") => line += &format!("; {tip}"),
+            None if hint.starts_with("[possible values") || hint.starts_with("--") => {
+                line += &format!(" {hint}");
+            }
+            _ => {}
+        }
     }
-    line
+    line.replace("invalid digit found in string", "expected a whole number")
 }
 
 fn energy(text: &str) -> Result<f64, &'static str> {
@@ -215,16 +231,82 @@ fn energy(text: &str) -> Result<f64, &'static str> {
     fits.then_some(joules).ok_or("expected joules of 0 or more")
 }
 
-fn levels(text: &str) -> Result<Levels, kepler_core::Error> {
+fn levels(text: &str) -> Result<Levels, String> {
     match text {
         "all" => Ok(Levels(Level::ALL.into())),
-        name => Ok(Levels(vec![name.parse()?])),
+        name => (name.parse().map(|level| Levels(vec![level])))
+            .map_err(|error: kepler_core::Error| format!("{error}, all")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_one_line_with_what_would_be_right() {
+        for (wrong, line) in [
+            (
+                "--monitor.intervals=3s",
+                "unexpected argument '--monitor.intervals' found; a similar argument exists: '--monitor.interval'",
+            ),
+            (
+                "--experimental.platform.redfish.enabled",
+                "the following required arguments were not provided: --experimental.platform.redfish.config-file <FILE>",
+            ),
+            (
+                "--metrics.top=-1",
+                "invalid value '-1' for '--metrics.top <N>': expected a whole number",
+            ),
+            (
+                "--log.format=xml",
+                "invalid value 'xml' for '--log.format <FORMAT>' [possible values: text, json]",
+            ),
+        ] {
+            let error = command().try_get_matches_from(["x", wrong]).unwrap_err();
+            assert_eq!(one_line(&error), line);
+        }
+    }
+
+    #[test]
+    fn of_a_wrong_level_or_family_all_right_ones_are_told() {
+        for (wrong, known) in [
+            ("--metrics=nodee", "node, process, container, vm, pod, all"),
+            (
+                "--metrics.families=cpus",
+                "cpu, joules, process-joules, counters, aliases, own",
+            ),
+        ] {
+            let error = Args::try_parse_from(["x", wrong]).unwrap_err();
+            let line = one_line(&error);
+            assert!(line.ends_with(&format!("known: {known}")), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_a_word_of_help_and_stands_under_its_heading() {
+        for argument in command().get_arguments().filter(|a| !a.is_hide_set()) {
+            let help = argument
+                .get_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(!help.is_empty(), "{argument}");
+            let heading = argument.get_help_heading();
+            let first = argument.get_id().as_str();
+            let long = argument.get_long().unwrap_or(first);
+            let prefix = long.split('.').next().unwrap_or(long);
+            let wanted = match prefix {
+                "kube" => Some("Kubernetes"),
+                "attribution" | "experimental" | "vm" => Some("Power"),
+                "model-server" => Some("Models"),
+                "exporter" => Some("Outputs"),
+                "log" => Some("Log"),
+                "web" | "metrics" => None,
+                _ => continue,
+            };
+            assert_eq!(heading, wanted, "{long}");
+        }
+    }
 
     #[test]
     fn levels_and_families_are_lists() {

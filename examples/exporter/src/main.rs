@@ -26,6 +26,7 @@ use std::error::Error;
 use std::future::ready;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::service::service_fn;
@@ -44,6 +45,8 @@ use settings::{Fault, Places, Settings};
 const ADDRESS: &str = "0.0.0.0:28282";
 /// Connections at a time: many times what a pair of Prometheus servers and their probes need.
 const CONNECTIONS: usize = 64;
+/// How long an idle connection is kept: longer than scrape intervals are, since it tells one reader from another.
+const IDLE: Duration = Duration::from_secs(190);
 
 fn main() -> ExitCode {
     memory::map_large_pieces();
@@ -54,7 +57,9 @@ fn main() -> ExitCode {
     };
     log::start(settings.args.log.level, settings.args.log.format);
     let ended = if settings.args.config_check {
-        commands::print(settings.effective().as_bytes()).map_err(Into::into)
+        settings.notes.iter().for_each(|note| log::info(note));
+        let checked = settings.args.check();
+        checked.and_then(|()| Ok(commands::print(settings.effective().as_bytes())?))
     } else if let Some(command) = &settings.args.command {
         command.run(&settings.args).map_err(Into::into)
     } else {
@@ -98,6 +103,7 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
     let server = if args.outputs.prometheus {
         let mut limits = Limits::default();
         limits.connections = CONNECTIONS;
+        limits.idle_time = IDLE;
         Some(Server::bind(&args.web, ADDRESS, limits)?)
     } else {
         None

@@ -43,7 +43,7 @@ pub(crate) struct ModelArgs {
     /// Where a model of package and memory lies that is taken where no server has one
     #[arg(long = "model-server.components-url", value_name = "URL", value_parser = Place::file)]
     components_url: Option<String>,
-    /// The same three of the model of the whole platform
+    /// The trainer, or a part of its name, of the model of the whole platform
     #[arg(
         long = "model-server.platform-trainer",
         value_name = "NAME",
@@ -51,6 +51,7 @@ pub(crate) struct ModelArgs {
         hide_default_value = true
     )]
     platform_trainer: String,
+    /// What else that model must fulfil, such as mae:5
     #[arg(
         long = "model-server.platform-filter",
         value_name = "FILTER",
@@ -58,6 +59,7 @@ pub(crate) struct ModelArgs {
         hide_default_value = true
     )]
     platform_filter: String,
+    /// Where a model of the platform lies that is taken where no server has one
     #[arg(long = "model-server.platform-url", value_name = "URL", value_parser = Place::file)]
     platform_url: Option<String>,
 }

@@ -126,6 +126,18 @@ impl OutputArgs {
         Ok(Outputs(outputs))
     }
 
+    /// Whether they could start.
+    pub(crate) fn check(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let headers = self.headers()?;
+        for url in self.remote_write.iter().chain(&self.otlp) {
+            Push::to(url, &headers)?;
+        }
+        self.textfile
+            .iter()
+            .try_for_each(|path| Textfile::at(path).map(drop))?;
+        Ok(())
+    }
+
     /// Whether any is wanted.
     pub(crate) fn any(&self) -> bool {
         self.stdout || self.textfile.is_some() || self.remote_write.is_some() || self.otlp.is_some()

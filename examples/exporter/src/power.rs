@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use kepler_core::attribution::{IdleShare, IdleSplit};
-use kepler_core::energy::{Powercap, Redfish};
+use kepler_core::energy::{Bmc, Powercap, Redfish};
 use kepler_core::monitor::{GpuChoice, MonitorBuilder};
 use kepler_core::{Host, Watts};
 
@@ -30,6 +30,7 @@ pub(crate) struct PowerArgs {
         default_value_t = true,
         action = ArgAction::Set,
         num_args = 0..=1,
+        require_equals = true,
         default_missing_value = "true"
     )]
     gpu: bool,
@@ -98,15 +99,27 @@ impl PowerArgs {
             let shared = Powercap::open(&Host::default().with_sys(folder))?;
             builder = builder.with_energy(Box::new(shared));
         }
-        if let Some(file) = self.redfish_file.as_ref().filter(|_| self.redfish) {
-            let named = self.redfish_node.as_deref();
-            let node = named.filter(|name| !name.is_empty()).unwrap_or(node);
-            let mut bmc = redfish::controller(file, node)?;
-            bmc.timeout = self.redfish_timeout;
-            bmc.interval = self.redfish_interval;
+        if let Some(bmc) = self.controller(node)? {
             builder = builder.with_energy(Box::new(harden::apart(harden, || Redfish::open(&bmc))?));
         }
         Ok(builder)
+    }
+
+    /// Whether the file of controllers, where one is to be asked, tells of this node's.
+    pub(crate) fn check(&self, node: &str) -> Result<(), String> {
+        self.controller(node).map(drop)
+    }
+
+    fn controller(&self, node: &str) -> Result<Option<Bmc>, String> {
+        let Some(file) = self.redfish_file.as_ref().filter(|_| self.redfish) else {
+            return Ok(None);
+        };
+        let named = self.redfish_node.as_deref();
+        let node = named.filter(|name| !name.is_empty()).unwrap_or(node);
+        let mut bmc = redfish::controller(file, node)?;
+        bmc.timeout = self.redfish_timeout;
+        bmc.interval = self.redfish_interval;
+        Ok(Some(bmc))
     }
 }
 

@@ -51,15 +51,7 @@ impl Server {
         let bound: Vec<Bound> = addresses.iter().map(Address::bind).collect::<Result<_>>()?;
         let ips: Vec<IpAddr> = bound.iter().filter_map(Bound::ip).collect();
         let sites = Sites::open(args, &ips)?;
-        let has_tls = sites.at(Instant::now()).tls.is_some();
-        let tls = addresses.iter().map(|address| match address.tls(has_tls) {
-            true if !has_tls => Err(Error::invalid(
-                address,
-                "no certificate is set: see --web.config.file and --web.self-signed",
-            )),
-            tls => Ok(tls),
-        });
-        let tls: Vec<bool> = tls.collect::<Result<_>>()?;
+        let tls = encrypted(&addresses, &sites)?;
         Ok(Self {
             listeners: bound.into_iter().zip(tls).collect(),
             gate: Gate {
@@ -71,6 +63,14 @@ impl Server {
                 proxies: args.trusted_proxies.clone(),
             },
         })
+    }
+
+    /// Reads what [`Server::bind`] would read, and opens nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a setting is wrong, [`Error::Read`] where a file that one names cannot be read.
+    pub fn check(args: &WebArgs) -> Result<()> {
+        encrypted(&args.listen, &Sites::open(args, &[])?).map(drop)
     }
 
     /// Where it listens, the unix sockets apart: port 0 is a true one here.
@@ -119,6 +119,19 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Which of the listeners speak TLS.
+fn encrypted(addresses: &[Address], sites: &Sites) -> Result<Vec<bool>> {
+    let has_tls = sites.at(Instant::now()).tls.is_some();
+    let tls = addresses.iter().map(|address| match address.tls(has_tls) {
+        true if !has_tls => Err(Error::invalid(
+            address,
+            "no certificate is set: see --web.config.file and --web.self-signed",
+        )),
+        tls => Ok(tls),
+    });
+    tls.collect()
 }
 
 /// What decides who comes in.

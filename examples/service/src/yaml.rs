@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        // Advice to whoever calls the reader helps nobody who writes a file.
         let text = error.to_string();
+        let text = text.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     })
 }
@@ -61,6 +63,8 @@ mod tests {
                 "{wrong}: {error}"
             );
         }
+        let twice = yaml::<Account>("name: a\nname: b\n").unwrap_err();
+        assert_eq!(twice, "duplicate mapping key: name at line 2, column 1");
         assert!(!yaml::<Account>("hunter2").unwrap_err().contains("hunter2"));
     }
 }

@@ -1,6 +1,7 @@
 //! What the program does besides serving metrics.
 
 mod doctor;
+mod man;
 mod measure;
 #[cfg(feature = "top")]
 mod top;
@@ -46,10 +47,8 @@ impl Command {
                 print(&text)
             }
             Self::Man => {
-                let mut text = Vec::new();
-                let page = clap_mangen::Man::new(args::command().name(NAME));
-                page.render(&mut text).map_err(|e| e.to_string())?;
-                print(&text)
+                let page = man::page(&args::command().name(NAME));
+                print(&page.map_err(|e| e.to_string())?)
             }
         }
     }

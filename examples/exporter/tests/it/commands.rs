@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use crate::support::{command, ended, eventually};
+use crate::support::{Folder, command, ended, eventually};
 
 #[test]
 fn measure_tells_energy_and_ends_as_the_command_did() {
@@ -140,10 +140,28 @@ fn completions_are_scripts_and_the_manual_is_a_page() {
     }
     assert_eq!(ended(command().args(["completions", "cobol"])).code, 2);
     let page = ended(command().arg("man")).out;
-    assert!(
-        page.contains(".TH kepler-exporter 1") && page.contains("monitor.interval"),
-        "{page}"
-    );
+    assert!(page.contains(".TH kepler-exporter 1"), "{page}");
+    let bare = page.replace('\\', "");
+    for part in [
+        "--monitor.interval",
+        "kepler-exporter top [OPTIONS]",
+        "--repeat",
+        "--rows",
+        "EXIT STATUS",
+    ] {
+        assert!(bare.contains(part), "{part}: {page}");
+    }
+    // No page of another name is spoken of, and a reader of pages has nothing to complain about.
+    assert!(!bare.contains("kepler-exporter-"), "{page}");
+    let folder = Folder::new("man");
+    let path = folder.write("kepler-exporter.1", &page);
+    let read = Command::new("man")
+        .args(["--warnings", "-E", "UTF-8", "-l"])
+        .arg(&path)
+        .output();
+    if let Ok(read) = read {
+        assert!(read.status.success() && read.stderr.is_empty(), "{read:?}");
+    }
 }
 
 #[test]

@@ -51,6 +51,89 @@ fn every_key_of_0_11_is_read() {
 }
 
 #[test]
+fn a_check_reads_the_files_that_settings_name() {
+    let folder = Folder::new("named");
+    let headers = folder.write("headers", "no header\n");
+    let web = folder.write("web.yaml", "basic_auth_users: {u: secret}\n");
+    let bmcs = folder.write(
+        "bmcs.yaml",
+        "nodes: {n: b}\nbmcs: {b: {endpoint: https://b}}\n",
+    );
+    let redfish = "--experimental.platform.redfish";
+    for (flags, code, said) in [
+        (
+            vec!["--web.config.file=/nowhere".to_owned()],
+            1,
+            "cannot read /nowhere: ",
+        ),
+        (
+            vec![format!("--web.config.file={}", web.display())],
+            2,
+            "expected a bcrypt hash",
+        ),
+        (
+            vec!["--web.listen-address=https://:1".to_owned()],
+            2,
+            "no certificate is set",
+        ),
+        (
+            vec!["--exporter.otlp.url=collector:4318".to_owned()],
+            2,
+            "expected http://host:port",
+        ),
+        (
+            vec!["--exporter.textfile=/x/y.txt".to_owned()],
+            2,
+            "end in .prom",
+        ),
+        (
+            vec![format!("--exporter.headers-file={}", headers.display())],
+            0,
+            "",
+        ),
+        (
+            vec![
+                format!("--exporter.headers-file={}", headers.display()),
+                "--exporter.otlp.url=http://c/".to_owned(),
+            ],
+            2,
+            "expected a header such as",
+        ),
+        (
+            vec![
+                format!("{redfish}.enabled"),
+                format!("{redfish}.config-file={}", bmcs.display()),
+                "--node-name=m".to_owned(),
+            ],
+            1,
+            "no node \"m\" (known: n)",
+        ),
+        (
+            vec![
+                "--kube.enable".to_owned(),
+                "--kube.config=/nowhere".to_owned(),
+            ],
+            1,
+            "/nowhere",
+        ),
+    ] {
+        let checked = ended(check().args(&flags));
+        assert_eq!(checked.code, code, "{flags:?}: {}", checked.err);
+        assert!(checked.err.contains(said), "{flags:?}: {}", checked.err);
+        assert_eq!(checked.out.is_empty(), code != 0, "{flags:?}");
+        assert!(!checked.err.contains("secret"), "{}", checked.err);
+    }
+    // One that is nearly ours is told, though it may be another program's.
+    let checked = ended(check().env("KEPLER_MONITOR_INTERVALS", "3s"));
+    assert_eq!(checked.code, 0);
+    assert!(
+        checked.err.contains("is it KEPLER_MONITOR_INTERVAL?"),
+        "{}",
+        checked.err
+    );
+}
+
+#[test]
 fn labels_are_chosen_by_name_in_every_place() {
     let folder = Folder::new("labels");
     let file = folder.write("k.yaml", "metrics: {labels: [comm, pod_name]}\n");

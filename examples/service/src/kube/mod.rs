@@ -67,6 +67,15 @@ trait PodSource: Send {
     -> Result<std::convert::Infallible, String>;
 }
 
+/// Reads the file of credentials that the settings name, if they name one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(settings: &Settings) -> Result<(), String> {
+    let given = settings.kubeconfig.as_deref();
+    given.map_or(Ok(()), |path| Access::open(Some(path)).map(drop))
+}
+
 /// Starts to learn, and waits a moment for the first answer, so that the first series bear their names.
 ///
 /// `latest` gives the last snapshot: it shows which containers have no name.
