@@ -215,17 +215,26 @@ fn a_threads_block_does_not_end_on_another_thread() {
 #[test]
 fn a_command_is_charged_with_its_children_too() {
     let meter = meter(&[(Domain::Package, 30.0)]);
-    // The shell waits for a child that works, and works itself.
-    let script = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+    // The shell waits for a child that works, works itself, and tells its own and its children's time by ticks of 10 ms.
+    let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+    let told = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("sh -c '{script}'; {script}")]);
+    command.args(["-c", &format!("sh -c '{script}'; {script}; times")]);
+    command.stdout(told.reopen().unwrap());
     let (status, used) = meter.measure_command(&mut command).unwrap();
     assert!(status.success());
-    let mut alone = Command::new("sh");
-    alone.args(["-c", script]);
-    let (_, one) = meter.measure_command(&mut alone).unwrap();
-    let ratio = used.cpu_time.as_secs_f64() / one.cpu_time.as_secs_f64();
-    assert!((1.4..3.0).contains(&ratio), "both shells count: {ratio}");
+    let told = Host::default().text(told.path()).unwrap();
+    let seconds = |time: &str| {
+        let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
+        minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+    };
+    let times: Vec<f64> = told.split_whitespace().map(seconds).collect();
+    let (own, children) = (times[0] + times[1], times[2] + times[3]);
+    assert!(own.min(children) > 0.1, "too short to tell apart: {told}");
+    let cpu = used.cpu_time.as_secs_f64();
+    // What the shell does after it told, its exit, may wait for others but takes little time of its own.
+    let (least, most) = (own + children - 0.04, own + children + 0.09);
+    assert!(least <= cpu && cpu <= most, "{cpu}: {told}");
 }
 
 #[test]
