@@ -271,9 +271,9 @@ export declare class Monitor {
    * Tells who the pods on this machine are, by a pod list as JSON: what the kubelet answers at `/pods`, or the API server at
    * `/api/v1/pods`. The next sample names them and their containers. Returns how many pods it names.
    */
-  namePods(podList: string): Promise<number>
+  namePods(podList: string | Uint8Array): Promise<number>
   /** As `namePods`, while the event loop waits. */
-  namePodsSync(podList: string): number
+  namePodsSync(podList: string | Uint8Array): number
   /** Measures blocks of code and commands with this monitor's meters, apart from its samples. */
   get meter(): EnergyMeter
 }
@@ -285,9 +285,9 @@ export declare class PowerModel {
   /** As `load`, while the event loop waits. */
   static loadSync(path: string): PowerModel
   /** Reads a model of the own format (`kepler-model/1`) from memory. */
-  static fromJson(text: string): Promise<PowerModel>
+  static fromJson(text: string | Uint8Array): Promise<PowerModel>
   /** As `fromJson`, while the event loop waits. */
-  static fromJsonSync(text: string): PowerModel
+  static fromJsonSync(text: string | Uint8Array): PowerModel
   /** The model in the own format; reading it gives the same model, to the last bit. */
   toJson(): Promise<string>
   /** As `toJson`, while the event loop waits. */

@@ -58,17 +58,22 @@ impl PowerModel {
     }
 
     /// Reads a model of the own format (`kepler-model/1`) from memory.
-    #[napi(ts_return_type = "Promise<PowerModel>")]
-    pub fn from_json(text: String) -> AsyncTask<Work<PowerModel>> {
-        promise(move || core::PowerModel::from_json(text.as_bytes()).map(PowerModel))
+    #[napi(
+        ts_args_type = "text: string | Uint8Array",
+        ts_return_type = "Promise<PowerModel>"
+    )]
+    pub fn from_json(text: Uint8Array) -> AsyncTask<Work<PowerModel>> {
+        promise(move || {
+            // A copy, which nobody writes to while it is read.
+            let text = text.to_vec();
+            core::PowerModel::from_json(&text).map(PowerModel)
+        })
     }
 
     /// As `fromJson`, while the event loop waits.
-    #[napi]
-    pub fn from_json_sync(text: String) -> Result<Self> {
-        core::PowerModel::from_json(text.as_bytes())
-            .map(Self)
-            .map_err(to_js)
+    #[napi(ts_args_type = "text: string | Uint8Array")]
+    pub fn from_json_sync(text: Uint8Array) -> Result<Self> {
+        core::PowerModel::from_json(&text).map(Self).map_err(to_js)
     }
 
     /// The model in the own format; reading it gives the same model, to the last bit.

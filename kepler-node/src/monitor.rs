@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kepler_core::monitor as core;
 use kepler_core::workload::PodTable;
-use napi::bindgen_prelude::AsyncTask;
+use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi_derive::napi;
 
 use crate::errors::{Result, Work, promise, to_js};
@@ -73,15 +73,22 @@ impl Monitor {
 
     /// Tells who the pods on this machine are, by a pod list as JSON: what the kubelet answers at `/pods`, or the API server at
     /// `/api/v1/pods`. The next sample names them and their containers. Returns how many pods it names.
-    #[napi(ts_return_type = "Promise<number>")]
-    pub fn name_pods(&self, pod_list: String) -> AsyncTask<Work<u32>> {
+    #[napi(
+        ts_args_type = "podList: string | Uint8Array",
+        ts_return_type = "Promise<number>"
+    )]
+    pub fn name_pods(&self, pod_list: Uint8Array) -> AsyncTask<Work<u32>> {
         let opened = self.0.clone();
-        promise(move || name(&opened, &pod_list))
+        promise(move || {
+            // A copy, which nobody writes to while it is read.
+            let pod_list = pod_list.to_vec();
+            name(&opened, &pod_list)
+        })
     }
 
     /// As `namePods`, while the event loop waits.
-    #[napi]
-    pub fn name_pods_sync(&self, pod_list: String) -> Result<u32> {
+    #[napi(ts_args_type = "podList: string | Uint8Array")]
+    pub fn name_pods_sync(&self, pod_list: Uint8Array) -> Result<u32> {
         name(&self.0, &pod_list).map_err(to_js)
     }
 
@@ -96,8 +103,8 @@ impl Monitor {
     }
 }
 
-fn name(opened: &Later<Opened>, pod_list: &str) -> kepler_core::Result<u32> {
-    let table = PodTable::parse(pod_list.as_bytes())?;
+fn name(opened: &Later<Opened>, pod_list: &[u8]) -> kepler_core::Result<u32> {
+    let table = PodTable::parse(pod_list)?;
     let pods = u32::try_from(table.len()).unwrap_or(u32::MAX);
     opened.get()?.names.set("pod list", table);
     Ok(pods)

@@ -115,10 +115,16 @@ test('what returns a promise rejects, for whatever is wrong with its arguments',
   await assert.rejects(train(rows, { splits: 'shuffled-part' }), refused(/^splits: expected an array/))
   await assert.rejects(train(rows, { onProgress: 1 }), refused(/^onProgress: expected a function/))
   await assert.rejects(train(rows, { signal: 1 }), refused(/^signal: expected an AbortSignal/))
-  await assert.rejects(new Monitor({ fake: true }).namePods(new Uint8Array(1)), refused(/^podList: expected a string/))
+  await assert.rejects(
+    new Monitor({ fake: true }).namePods([1]),
+    refused(/^podList: expected a string, or a Uint8Array/),
+  )
   for (const wrong of [undefined, null, 5, {}]) {
     await assert.rejects(PowerModel.load(wrong), refused(/^path: expected a string, found /))
-    await assert.rejects(PowerModel.fromJson(wrong), refused(/^text: expected a string, found /))
+    await assert.rejects(
+      PowerModel.fromJson(wrong),
+      refused(/^text: expected a string, or a Uint8Array of UTF-8, found /),
+    )
     await assert.rejects(ModelRegistry.open(wrong), refused(/^path: /))
   }
 })

@@ -70,17 +70,39 @@ for (const [form, rows] of Object.entries({
   })
 }
 
-test('long arrays are taken by and by, and the same as typed ones', async () => {
-  const cpu = Array.from({ length: 50_001 }, (_, row) => row / 100)
-  const typed = { bpf_cpu_time_ms: Float64Array.from(cpu), cpu_cycles: new Float64Array(cpu.length) }
+/** What a promise gives, and how often the event loop turned meanwhile. */
+async function whileTurning(call) {
   let turns = 0
+  let counting
   const count = () => {
     turns++
     counting = setImmediate(count)
   }
-  let counting = setImmediate(count)
-  const { watts } = await model.predict({ bpf_cpu_time_ms: cpu, cpu_cycles: Array.from(cpu, () => 0) })
-  clearImmediate(counting)
+  count()
+  try {
+    return [await call(), turns]
+  } finally {
+    clearImmediate(counting)
+  }
+}
+
+test('a long text is taken by and by, and no letter of it is cut in two', async () => {
+  // letters of two UTF-16 units, at even and at odd places
+  for (const shift of ['', 'x']) {
+    const name = shift + '😀'.repeat(200_000)
+    const text = JSON.stringify({ ...FILE, name })
+    const [read, turns] = await whileTurning(() => PowerModel.fromJson(text))
+    assert.ok(turns >= 3, `${turns}`) // 400,000 units, 131,072 a turn
+    assert.ok(read.name === name && PowerModel.fromJsonSync(text).name === name)
+    assert.ok((await PowerModel.fromJson(Buffer.from(text))).name === name)
+  }
+})
+
+test('long arrays are taken by and by, and the same as typed ones', async () => {
+  const cpu = Array.from({ length: 50_001 }, (_, row) => row / 100)
+  const typed = { bpf_cpu_time_ms: Float64Array.from(cpu), cpu_cycles: new Float64Array(cpu.length) }
+  const rows = { bpf_cpu_time_ms: cpu, cpu_cycles: Array.from(cpu, () => 0) }
+  const [{ watts }, turns] = await whileTurning(() => model.predict(rows))
   assert.ok(turns >= 6, `${turns}`) // 100,002 numbers, 16,384 a turn
   assert.deepEqual(watts, model.predictSync(typed).watts)
   cpu[40_000] = '4'

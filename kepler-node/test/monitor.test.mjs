@@ -51,6 +51,7 @@ test('a pod list names pods and their containers', async (t) => {
   assert.equal(containers[0].name, 'nginx')
   assert.equal(processes[0].pod, uid)
   assert.equal(monitor.namePodsSync(list), 1)
+  assert.equal(await monitor.namePods(Buffer.from(list)), 1)
   await assert.rejects(monitor.namePods('<html>'), { code: 'Malformed' })
   assert.throws(() => monitor.namePodsSync('<html>'), { code: 'Malformed' })
 })

@@ -40,6 +40,7 @@ export async function everything(): Promise<void> {
   const of32Bits: Predictions = model.predictSync({ cpu_cycles: Float32Array.of(1), bpf_cpu_time_ms: [1] as const })
   const source: string | undefined = model.energySource
   void [of32Bits, source, model.toJSON()]
+  void [monitor.namePods(new Uint8Array(2)), PowerModel.fromJson('{}')]
   // @ts-expect-error null is no number
   void model.predict({ cpu_cycles: [null] })
   // @ts-expect-error an option that is none
