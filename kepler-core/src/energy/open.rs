@@ -68,7 +68,7 @@ impl Rapl {
     fn open(self, host: &Host) -> Result<(Box<dyn EnergySource>, Vec<Note>)> {
         Ok(match self {
             Self::Powercap => {
-                let source = Powercap::open(host)?;
+                let source = Powercap::open(host)?.running()?;
                 let notes = source.notes().to_vec();
                 (Box::new(source), notes)
             }

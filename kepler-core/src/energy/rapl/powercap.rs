@@ -52,8 +52,7 @@ impl Powercap {
     /// Opens every RAPL zone that the host shows and that may be read.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the host shows none, or none that counts: all stand
-    /// at 0 (a guest whose host does not pass them on);
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the host shows none;
     /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied) when none may be read (`energy_uj` is for root
     /// alone since Linux 5.10), or what else kept the first from being opened.
     pub fn open(host: &Host) -> Result<Self> {
@@ -79,9 +78,6 @@ impl Powercap {
         if let (true, Some(error)) = (counters.is_empty(), refusal) {
             return Err(error);
         }
-        if counters.iter_mut().all(Counter::stands_at_zero) {
-            return Err(unfed());
-        }
         let zones: Vec<_> = counters.iter().map(|c| c.zone.clone()).collect();
         let has_core = zones.iter().any(|z| z.domain == Domain::Core);
         Ok(Self {
@@ -92,6 +88,15 @@ impl Powercap {
             counters,
             notes,
         })
+    }
+
+    /// Refuses counters that all stand at 0. One that runs is there for a millisecond in hours; that all are is no chance, but a
+    /// meter that has only just begun, as one that a host shares, is there too: only whoever was not told of it asks.
+    pub(crate) fn running(mut self) -> Result<Self> {
+        if self.counters.iter_mut().all(Counter::stands_at_zero) {
+            return Err(unfed());
+        }
+        Ok(self)
     }
 
     /// Which of the zones that the host shows were left out, and why.
@@ -231,7 +236,6 @@ fn energy_file(found: &Found) -> PathBuf {
     found.path.join("energy_uj")
 }
 
-/// A counter that runs is at 0 for a millisecond of hours; that all are is no chance.
 fn unfed() -> Error {
     Error::Unsupported {
         what: "RAPL by powercap".into(),
