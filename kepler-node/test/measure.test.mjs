@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { test } from 'node:test'
@@ -191,11 +191,14 @@ test('exit status and signal of a command are told', async () => {
   await assert.rejects(measureCommand([]), { code: 'InvalidInput' })
 })
 
-test('a signal ends a command, what it used is told, and one that has not started is cancelled', async () => {
+test('a signal ends a command, what it used is told, and one that has not started is cancelled', async (t) => {
   const stop = new AbortController()
   const meter = new EnergyMeter({ fake: true })
-  const running = meter.measureCommand(['sleep', '600'], { signal: stop.signal })
-  setTimeout(() => stop.abort(), 50)
+  const started = `${new FakeHost(t).root}/started`
+  const running = meter.measureCommand(['sh', '-c', '>"$0"; exec sleep 600', started], { signal: stop.signal })
+  while (!existsSync(started)) await sleep(5)
+  await sleep(50)
+  stop.abort()
   const m = await running
   assert.equal(m.returncode, -15)
   assert.ok(m.seconds >= 0.049 && m.seconds < 60, `${m.seconds}`)
