@@ -106,22 +106,42 @@ const ROWS_AT_ONCE = 1 << 14
 const utf8 = (given, what, copies) => {
   if (types.isUint8Array(given)) return given
   if (typeof given !== 'string') refuse(what, expected('a string, or a Uint8Array of UTF-8', given))
-  const made = Buffer.allocUnsafeSlow(Buffer.byteLength(given))
-  copies.push(letters(given, made))
+  const made = new Encoded(given)
+  copies.push(made.letters())
   return made
 }
 
-/** Encodes some letters at each step: a letter is an eighth of the work that a row is. */
-function* letters(text, made) {
-  let at = 0
-  for (let from = 0, end = 0; from < text.length; from = end) {
-    end = Math.min(text.length, from + 8 * ROWS_AT_ONCE)
-    // a letter of two units is not cut in two
-    if (end < text.length && isHighSurrogate(text.charCodeAt(end - 1))) end++
-    at += made.write(text.slice(from, end), at)
-    yield (end - from) / 8
+/** A string that becomes UTF-8. How long that is would take as long to find as to write it. */
+class Encoded {
+  #text
+  #made
+  #length = 0
+
+  constructor(text) {
+    this.#text = text
+    this.#made = Buffer.allocUnsafeSlow(3 * text.length)
+  }
+
+  get bytes() {
+    return this.#made.subarray(0, this.#length)
+  }
+
+  /** Some at each step: a letter is an eighth of the work that a row is. */
+  *letters() {
+    const text = this.#text
+    for (let from = 0, end = 0; from < text.length; from = end) {
+      end = Math.min(text.length, from + 8 * ROWS_AT_ONCE)
+      // a letter of two units is not cut in two
+      if (end < text.length && isHighSurrogate(text.charCodeAt(end - 1))) end++
+      this.#length += this.#made.write(text.slice(from, end), this.#length)
+      yield (end - from) / 8
+    }
   }
 }
+
+/** Arguments as the native side takes them, once all copies are taken. */
+const settled = (given) =>
+  Array.isArray(given) ? given.map((one) => (one instanceof Encoded ? one.bytes : one)) : given
 
 const isHighSurrogate = (unit) => unit >= 0xd800 && unit < 0xdc00
 
@@ -130,7 +150,7 @@ function atOnce(look) {
   const copies = []
   const given = look(copies)
   for (const copy of copies) while (!copy.next().done);
-  return given
+  return settled(given)
 }
 
 /** As `atOnce`, without holding up the event loop, however many rows there are. */
@@ -146,7 +166,7 @@ async function byAndBy(look) {
       rows = 0
     }
   }
-  return given
+  return settled(given)
 }
 
 const figures = column(Float64Array, types.isFloat64Array, 'a number', (value) => typeof value === 'number')
