@@ -95,8 +95,7 @@ impl PowerArgs {
         if self.gpu_idle > 0.0 {
             builder = builder.gpu_idle(Watts(self.gpu_idle));
         }
-        if let Some(folder) = &self.meter {
-            let shared = Powercap::open(&Host::default().with_sys(folder))?;
+        if let Some(shared) = self.shared()? {
             builder = builder.with_energy(Box::new(shared));
         }
         if let Some(bmc) = self.controller(node)? {
@@ -105,9 +104,18 @@ impl PowerArgs {
         Ok(builder)
     }
 
-    /// Whether the file of controllers, where one is to be asked, tells of this node's.
-    pub(crate) fn check(&self, node: &str) -> Result<(), String> {
-        self.controller(node).map(drop)
+    /// Whether the meter that was named is one, and the file of controllers, where one is to be asked, tells of this node's.
+    pub(crate) fn check(&self, node: &str) -> Result<(), Box<dyn std::error::Error>> {
+        self.shared()?;
+        self.controller(node)?;
+        Ok(())
+    }
+
+    fn shared(&self) -> kepler_core::Result<Option<Powercap>> {
+        let folder = self.meter.as_ref();
+        folder
+            .map(|folder| Powercap::open(&Host::default().with_sys(folder)))
+            .transpose()
     }
 
     fn controller(&self, node: &str) -> Result<Option<Bmc>, String> {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::host::{Host, MachineSpec};
 use crate::model::embedded;
 use crate::note::Note;
-use crate::usage::{CounterSet, NodeReader, NodeUsage, Procfs, UsageSource};
+use crate::usage::{CounterSet, NodeReader, NodeUsage, Procfs, UsageSource, keeps_steal_apart};
 
 use super::builder::{EBPF_HINT, open_ebpf};
 
@@ -130,24 +130,17 @@ fn steal(host: &Host, guest: bool) -> Result<Option<Note>> {
     if !guest {
         return Ok(None);
     }
-    let mut reader = NodeReader::open(host)?;
-    reader.read(Host::since_boot(), &mut NodeUsage::default())?;
+    let (mut reader, mut node) = (NodeReader::open(host)?, NodeUsage::default());
+    reader.read(Host::since_boot(), &mut node)?;
     let mut why = format!(
         "{} CPUs of a host that hides its size; {:.1} % of their time since boot was stolen and is charged to nobody",
-        reader.cpus(),
+        node.cpus,
         reader.stolen() * 100.0,
     );
     if keeps_steal_apart(host) == Some(false) {
         why += ": this kernel counts it as the tasks' own time, so tasks are scaled down to what they were given";
     }
     Ok(Some(Note::on("guest", why)))
-}
-
-/// Whether the kernel takes stolen time out of the tasks' CPU time (`CONFIG_PARAVIRT_TIME_ACCOUNTING`): only then has its
-/// run queue this field. `None` without type information.
-fn keeps_steal_apart(host: &Host) -> Option<bool> {
-    let types = host.sys("kernel/btf/vmlinux");
-    host.contains(types, b"\0prev_steal_time_rq\0").ok()
 }
 
 impl fmt::Display for Diagnosis {

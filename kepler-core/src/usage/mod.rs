@@ -24,6 +24,7 @@ pub(crate) use clocks::{cgroup_cpu_time, group_cpu_time};
 #[cfg(feature = "nvml")]
 pub use gpu::GpuReader;
 pub use node::NodeReader;
+pub(crate) use node::keeps_steal_apart;
 pub use procfs::Procfs;
 pub use scripted::Scripted;
 

@@ -100,13 +100,8 @@ impl NodeReader {
         Ok(count(&self.look))
     }
 
-    /// CPUs that were online when it was read last; 0 before.
-    pub fn cpus(&self) -> u32 {
-        count(&self.last)
-    }
-
     /// The share of the CPUs' time that a hypervisor gave to others, 0 to 1, from boot to when it was read last.
-    pub fn stolen(&self) -> f64 {
+    pub(crate) fn stolen(&self) -> f64 {
         let all = self.last.all;
         count_to_f64(all.steal) / count_to_f64(all.sum.max(1))
     }
@@ -209,12 +204,22 @@ fn slept(last: &Look, look: &Look) -> Duration {
 
 const SHORTEST_SLEEP: Duration = Duration::from_millis(100);
 
-/// Whether the kernel takes interrupts out of the tasks' CPU time (`CONFIG_IRQ_TIME_ACCOUNTING`), told by its type
-/// information: only then has its run queue this field. Unknown counts as no. The kernel may still have switched it off at
-/// boot (an unstable clock); then the hard interrupt column stays at 0, which the reader looks at as well.
+/// Whether the kernel takes interrupts out of the tasks' CPU time (`CONFIG_IRQ_TIME_ACCOUNTING`). Unknown counts as no. The
+/// kernel may still have switched it off at boot (an unstable clock); then the hard interrupt column stays at 0, which the
+/// reader looks at as well.
 fn keeps_interrupts_apart(host: &Host) -> bool {
-    host.contains(host.sys("kernel/btf/vmlinux"), b"\0prev_irq_time\0")
-        .unwrap_or(false)
+    run_queue_has(host, b"\0prev_irq_time\0").unwrap_or(false)
+}
+
+/// Whether the kernel takes stolen time out of the tasks' CPU time (`CONFIG_PARAVIRT_TIME_ACCOUNTING`); `None` where it does not
+/// tell.
+pub(crate) fn keeps_steal_apart(host: &Host) -> Option<bool> {
+    run_queue_has(host, b"\0prev_steal_time_rq\0").ok()
+}
+
+/// Whether the kernel's run queue has a field that it has only with an option, told by its type information.
+fn run_queue_has(host: &Host, field: &[u8]) -> Result<bool> {
+    host.contains(host.sys("kernel/btf/vmlinux"), field)
 }
 
 /// Parses `/proc/stat` into `look`, reusing its buffer. On failure gives what was found.

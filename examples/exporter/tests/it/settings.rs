@@ -109,6 +109,11 @@ fn a_check_reads_the_files_that_settings_name() {
             "no node \"m\" (known: n)",
         ),
         (
+            vec!["--vm.meter=/nowhere".to_owned()],
+            1,
+            "there is no /nowhere",
+        ),
+        (
             vec![
                 "--kube.enable".to_owned(),
                 "--kube.config=/nowhere".to_owned(),

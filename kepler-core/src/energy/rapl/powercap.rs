@@ -93,10 +93,14 @@ impl Powercap {
     /// Refuses counters that all stand at 0. One that runs is there for a millisecond in hours; that all are is no chance, but a
     /// meter that has only just begun, as one that a host shares, is there too: only whoever was not told of it asks.
     pub(crate) fn running(mut self) -> Result<Self> {
-        if self.counters.iter_mut().all(Counter::stands_at_zero) {
-            return Err(unfed());
+        if !self.counters.iter_mut().all(Counter::stands_at_zero) {
+            return Ok(self);
         }
-        Ok(self)
+        Err(Error::Unsupported {
+            what: "RAPL by powercap".into(),
+            why: "all its counters stand at 0".into(),
+            hint: "guests see such counters where their host does not pass them on".into(),
+        })
     }
 
     /// Which of the zones that the host shows were left out, and why.
@@ -234,14 +238,6 @@ fn reopen(host: &Host, found: &Found) -> Option<(KeptFile, u64)> {
 
 fn energy_file(found: &Found) -> PathBuf {
     found.path.join("energy_uj")
-}
-
-fn unfed() -> Error {
-    Error::Unsupported {
-        what: "RAPL by powercap".into(),
-        why: "all its counters stand at 0".into(),
-        hint: "guests see such counters where their host does not pass them on".into(),
-    }
 }
 
 fn left_out(found: &Found, why: String) -> Note {

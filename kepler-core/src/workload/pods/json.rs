@@ -1,5 +1,6 @@
 //! One pass over a JSON text that keeps a few of its fields: what is not asked for is stepped over, brackets and strings
-//! being all that is looked at. Of a pod that is nearly everything, and a general reader takes twice the time for it.
+//! being all that is looked at. Of a pod that is nearly everything, and a general reader takes half as long again for a list and
+//! twice as long for changes: `sample pods` of the benches.
 
 use std::borrow::Cow;
 use std::str::FromStr;
