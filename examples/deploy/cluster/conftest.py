@@ -26,6 +26,8 @@ TAGS = ("1", "2")
 NAMESPACE, SERVING = "kepler-system", "kepler-model-server"
 PIPELINES = ("ec2-0.7.11", "specpower-0.7.11")
 FILES = f"{settings.ADDRESS}:8099"
+# What the API server says of objects, without having them; a warning is an error.
+TRIED = ("apply", "--dry-run=server", "--warnings-as-errors", "--force-conflicts", "--server-side")
 
 
 def picture(name, tag="1"):

@@ -19,6 +19,7 @@ from conftest import (
     PIPELINES,
     SERVING,
     TAGS,
+    TRIED,
     address,
     ask,
     exporter_values,
@@ -140,7 +141,6 @@ VARIANTS = [
     (["values-minikube.yaml"], []),
 ]
 OVERLAYS = ("exporter", "with-server", "server", "estimator-only", "openshift")
-TRIED = ("apply", "--dry-run=server", "--warnings-as-errors", "--force-conflicts", "--server-side")
 
 
 def test_the_api_server_takes_every_object_without_a_warning(release):

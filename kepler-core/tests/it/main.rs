@@ -51,6 +51,8 @@ mod parity;
 mod perf_events;
 mod pods;
 mod powercap;
+mod powercap_bench;
+mod powercap_counters;
 mod procfs;
 #[cfg(feature = "protocol")]
 mod protocol;

@@ -238,6 +238,8 @@ fn has(eight: u64, byte: u8) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
 
     /// What stands under `a` in each of the objects of a list.
     fn under_a(list: &str) -> Result<Vec<String>> {
@@ -303,6 +305,35 @@ mod tests {
         ] {
             let error = under_a(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from);
+            let fields = prop::collection::vec((any::<String>(), inner), 0..4);
+            let object = fields.prop_map(|fields| Value::Object(fields.into_iter().collect()));
+            prop_oneof![list, object]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn of_any_text_it_keeps_what_a_general_reader_does(
+            values in prop::collection::vec(value(), 0..4),
+            text in any::<String>(),
+            pretty in any::<bool>(),
+        ) {
+            let objects = values.iter().map(|other| serde_json::json!({"b": other, "a": text, "c": other}));
+            let list = Value::from_iter(objects);
+            let json = if pretty { format!("{list:#}") } else { list.to_string() };
+            prop_assert_eq!(under_a(&json).unwrap(), vec![text; values.len()]);
         }
     }
 }
