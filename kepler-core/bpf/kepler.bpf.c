@@ -386,44 +386,78 @@ struct pmu_events cycles SEC(".maps");
 struct pmu_events instructions SEC(".maps");
 struct pmu_events cache_misses SEC(".maps");
 
-/* What each event of this CPU was when it was last read. */
+/* An event that shares its counter with others counts for a part of the time, and is scaled up by it: by the part of the last
+ * such window, because asking for it at each switch costs as much as the counts. */
+enum { WINDOW_NS = 100000000, WHOLE = 1024 };
+
+struct pmu_event {
+	__u64 count;            /* at the last switch */
+	__u64 enabled, running; /* at the last look at the times, ns */
+	__u64 scale;            /* in parts of WHOLE; 0 before the first look */
+};
+
+struct pmu_cpu {
+	__u64 looked; /* when, by the scheduler's clock, ns */
+	struct pmu_event cycles, instructions, cache_misses;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct bpf_perf_event_value);
-} pmu_last SEC(".maps");
+	__type(value, struct pmu_cpu);
+} pmu_state SEC(".maps");
 
-/* Growth since the last reading, scaled up to the time that the event was not on the processor. */
-static __always_inline __u64 grown(void *events, __u32 index)
+/* Growth since the last reading; none at the first one. */
+static __always_inline __u64 grown(void *events, struct pmu_event *last, bool look)
 {
-	struct bpf_perf_event_value now = {};
-	struct bpf_perf_event_value *last = bpf_map_lookup_elem(&pmu_last, &index);
+	struct bpf_perf_event_value now;
+	__u64 scale = last->scale;
 
-	if (!last || bpf_perf_event_read_value(events, BPF_F_CURRENT_CPU, &now, sizeof(now)))
-		return 0;
+	if (look) {
+		if (bpf_perf_event_read_value(events, BPF_F_CURRENT_CPU, &now, sizeof(now)))
+			return 0;
 
-	__u64 count = now.counter - last->counter;
-	__u64 enabled = now.enabled - last->enabled;
-	__u64 running = now.running - last->running;
-	bool first = !last->enabled;
+		__u64 running = now.running - last->running;
 
-	*last = now;
-	if (first || !running)
-		return 0;
-	/* In two factors, so that nothing overflows. */
-	if (enabled > running)
-		count += count / running * (enabled - running) +
-			 count % running * ((enabled - running) & 0xffffffff) / running;
-	return count;
+		if (running) {
+			last->scale = (now.enabled - last->enabled) * WHOLE / running;
+			last->enabled = now.enabled;
+			last->running = now.running;
+		}
+	} else {
+		now.counter = bpf_perf_event_read(events, BPF_F_CURRENT_CPU);
+		/* An error's number. */
+		if ((__s64)now.counter < 0)
+			return 0;
+	}
+
+	__u64 count = now.counter - last->count;
+
+	last->count = now.counter;
+	/* In two parts, so that nothing overflows. */
+	return count / WHOLE * scale + count % WHOLE * scale / WHOLE;
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(switched, bool preempt, struct task_struct *before)
 {
-	__u64 cycle = grown(&cycles, 0);
-	__u64 instruction = grown(&instructions, 1);
-	__u64 miss = grown(&cache_misses, 2);
+	__u32 zero = 0;
+	struct pmu_cpu *state = bpf_map_lookup_elem(&pmu_state, &zero);
+
+	if (!state)
+		return 0;
+
+	/* When the scheduler last accounted for the task that leaves: now, except for idle ones. */
+	__u64 now = before->se.exec_start;
+	bool look = !state->looked || (__s64)(now - state->looked) > WINDOW_NS;
+
+	if (look)
+		state->looked = now;
+
+	__u64 cycle = grown(&cycles, &state->cycles, look);
+	__u64 instruction = grown(&instructions, &state->instructions, look);
+	__u64 miss = grown(&cache_misses, &state->cache_misses, look);
 	struct kepler_events *all = node();
 	struct kepler_events *own = bpf_task_storage_get(&task_events, before, 0, 0);
 

@@ -53,7 +53,7 @@ fn the_object_holds_every_program_and_map() {
             "mkdir_room",
             "mkdirs",
             "node_events",
-            "pmu_last",
+            "pmu_state",
             "task_events",
         ]
     );
