@@ -103,6 +103,13 @@ def test_a_wrong_number_of_columns_is_refused(model):
         model.predict(np.ones((2, 3)))
 
 
+def test_what_is_no_table_of_two_dimensions_is_refused(model):
+    with pytest.raises(kepler.InvalidInput, match=r"data: expected shape \(rows, features\), found \(1, 2, 2\)"):
+        model.predict(np.ones((1, 2, 2)))
+    with pytest.raises(kepler.InvalidInput, match=r"cpu_cycles: expected one number a row, found shape \(2, 1\)"):
+        model.predict({"bpf_cpu_time_ms": [1.0, 2.0], "cpu_cycles": np.ones((2, 1))})
+
+
 def test_text_that_is_no_model_is_malformed():
     with pytest.raises(kepler.Malformed):
         kepler.PowerModel.from_json("{}")
@@ -181,6 +188,11 @@ def test_the_best_model_needs_no_more_than_what_is_at_hand(registry):
 
 def test_no_model_fits_where_no_feature_is_at_hand(registry):
     assert registry.select(source="rapl-sysfs", output_type="AbsPower", features=["no_such_feature"]) is None
+
+
+def test_one_name_is_no_list_of_names(registry):
+    with pytest.raises(TypeError, match=r"^features: give a list of names, as in \['cpu_cycles'\]$"):
+        registry.select(source="acpi", output_type="AbsPower", features="cpu_cycles")
 
 
 def test_words_outside_of_the_vocabulary_are_refused(registry):

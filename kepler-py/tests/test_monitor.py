@@ -113,6 +113,12 @@ def test_frames_hold_a_row_a_process():
     frame = snapshot.to_pandas()
     assert isinstance(frame, pandas.DataFrame)
     assert len(frame) == len(snapshot.processes)
+    # figures by domain have a column for each domain; the counters are left out
+    by_domain = {"joules", "idle_joules", "watts", "counters"}
+    own = next(p for p in snapshot.processes if p.pid == os.getpid()).to_dict()
+    assert set(own) - set(frame.columns) == by_domain
+    row = frame[frame["pid"] == os.getpid()].iloc[0]
+    assert (row["command"], row["watts_core"]) == (own["command"], own["watts"]["core"])
     assert frame["joules_package"].sum() == pytest.approx(sum(p.joules["package"] for p in snapshot.processes))
     table = snapshot.to_arrow()
     assert isinstance(table, pyarrow.Table)

@@ -116,6 +116,12 @@ def test_columns_that_would_be_bent_are_refused_by_name(data, named):
         kepler.train(data, splits=[], trainer="LinearRegressionTrainer")
 
 
+@pytest.mark.parametrize("option", ["features", "splits"])
+def test_one_name_is_no_list_of_names(option):
+    with pytest.raises(TypeError, match=rf"^{option}: give a list of names, as in \['a'\]$"):
+        kepler.train(BASE, **{option: "a"})
+
+
 def test_text_columns_are_left_alone():
     model = kepler.train({**BASE, "comm": ["a", "b", "c"]}, splits=[], trainer="LinearRegressionTrainer")
     assert model.features == ["a"]
@@ -187,6 +193,8 @@ def test_columns_and_words_that_make_no_sense_are_named():
         kepler.train(rows(), features=["no_column"])
     with pytest.raises(kepler.InvalidInput, match="package_power"):
         kepler.train({"a": [1.0], "b": [2.0]})
+    with pytest.raises(kepler.InvalidInput, match="package_power; there are none$"):
+        kepler.train({})
     with pytest.raises(kepler.NotFound, match="trainer"):
         kepler.train(rows(), trainer="GuessTrainer")
     with pytest.raises(kepler.InvalidInput, match="split"):

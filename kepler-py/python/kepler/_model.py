@@ -174,7 +174,7 @@ def _rows(data: Any, features: list[str]) -> tuple[Any, list[str] | None, bool]:
     import numpy as np
 
     if isinstance(data, Mapping):
-        named = {name: np.atleast_1d(numbers(column, name)) for name, column in cast("Mapping[Any, Any]", data).items()}
+        named = {name: column_of(column, name) for name, column in cast("Mapping[Any, Any]", data).items()}
         try:
             columns = np.broadcast_arrays(*named.values())
         except ValueError:
@@ -183,7 +183,20 @@ def _rows(data: Any, features: list[str]) -> tuple[Any, list[str] | None, bool]:
     if hasattr(data, "columns") and hasattr(data, "to_numpy"):
         names = [name for name in features if name in data.columns]
         return numbers(data[names].to_numpy(), "data"), names, False
-    return np.atleast_2d(numbers(data, "data")), None, True
+    rows = np.atleast_2d(numbers(data, "data"))
+    if rows.ndim > 2:
+        raise InvalidInput(f"data: expected shape (rows, features), found {rows.shape}")
+    return rows, None, True
+
+
+def column_of(values: Any, name: object) -> NDArray[np.float64]:
+    """Return one number a row; a number alone is one row."""
+    import numpy as np
+
+    column = np.atleast_1d(numbers(values, name))
+    if column.ndim > 1:
+        raise InvalidInput(f"{name}: expected one number a row, found shape {column.shape}")
+    return column
 
 
 def numbers(values: Any, name: object) -> NDArray[np.float64]:
@@ -199,6 +212,13 @@ def numbers(values: Any, name: object) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{name}: expected numbers: {error}") from None
     raise InvalidInput(f"{name}: expected real numbers, found complex ones")
+
+
+def names_of(what: str, names: Iterable[str]) -> list[str]:
+    """Return a list of names; one name alone would be taken for a list of letters."""
+    if isinstance(names, str):
+        raise TypeError(f"{what}: give a list of names, as in [{names!r}]")
+    return list(names)
 
 
 def column_names(names: Iterable[object]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kepler._kepler import RawRegistry
-from kepler._model import PowerModel
+from kepler._model import PowerModel, names_of
 
 if TYPE_CHECKING:
     import os
@@ -99,7 +99,8 @@ class ModelRegistry:
             None when no model fits.
         """
         wanted = machine and (machine.processor, machine.cores, machine.chips, machine.memory, machine.frequency)
-        found = self._raw.select(source, output_type, list(features), wanted, node_type, trainer, filter, loose, policy)
+        at_hand = names_of("features", features)
+        found = self._raw.select(source, output_type, at_hand, wanted, node_type, trainer, filter, loose, policy)
         if found is None:
             return None
         model, path, mae, looseness = found

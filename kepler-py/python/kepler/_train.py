@@ -9,7 +9,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, cast
 
 from kepler._kepler import RawColumns, RawOptions, train_arrays, train_csv
-from kepler._model import PowerModel, column_names, lengths, numbers
+from kepler._model import PowerModel, column_names, column_of, lengths, names_of
 from kepler.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ def train(
         energy_source,
         source,
         index(seed),
-        None if splits is None else list(splits),
+        None if splits is None else names_of("splits", splits),
         index(folds),
     )
     chosen = RawColumns(
         target if isinstance(target, str) else None,
         None if target is None or isinstance(target, str) else dict(target),
-        None if features is None else list(features),
+        None if features is None else names_of("features", features),
         time,
         machine,
     )
@@ -138,10 +138,7 @@ class _Table:
         raise InvalidInput(f"{name}: neither numbers nor text ({array.dtype}); convert it, or name the features")
 
     def numbers(self, name: str) -> Any:
-        array = numbers(self._data[name], name)
-        if array.ndim != 1:
-            raise InvalidInput(f"{name}: expected one number a row, found shape {array.shape}")
-        return array
+        return column_of(self._data[name], name)
 
     def rows(self, names: list[str]) -> Any:
         import numpy as np

@@ -92,7 +92,7 @@ impl ColumnChoice {
         });
         if targets.is_empty() {
             let why = format!(
-                "no column is named after a component, such as package_power; there are {}",
+                "no column is named after a component, such as package_power; {}",
                 list(names)
             );
             return Err(Error::invalid("target", why));
@@ -122,7 +122,7 @@ impl ColumnChoice {
                 return Err(Error::NotFound {
                     what: "column",
                     name: name.clone(),
-                    hint: format!("there are {}", list(names)),
+                    hint: list(names),
                 });
             }
         }
@@ -157,5 +157,8 @@ fn component(column: &str) -> Option<Component> {
 
 fn list<S: AsRef<str>>(names: &[S]) -> String {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    names.join(", ")
+    if names.is_empty() {
+        return "there are none".to_owned();
+    }
+    format!("there are {}", names.join(", "))
 }
