@@ -17,7 +17,8 @@ pub(crate) fn to_js(error: Error) -> napi::Error<&'static str> {
 /// Work off the event loop whose result, or error with its code, settles a promise.
 pub struct Work<T>(Option<Job<T>>);
 
-type Job<T> = Box<dyn FnOnce() -> kepler_core::Result<T> + Send>;
+/// What is done off the event loop, once.
+pub(crate) type Job<T> = Box<dyn FnOnce() -> kepler_core::Result<T> + Send>;
 
 /// A promise of what `job` returns.
 pub(crate) fn promise<T: Send + ToNapiValue + TypeName + 'static>(
@@ -31,12 +32,7 @@ impl<T: Send + ToNapiValue + TypeName + 'static> Task for Work<T> {
     type JsValue = T;
 
     fn compute(&mut self) -> napi::Result<Self::Output> {
-        let job = self.0.take();
-        Ok(
-            job.map_or(Err(Error::Cancelled("the work was done already")), |job| {
-                job()
-            }),
-        )
+        Ok(run(&mut self.0))
     }
 
     fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<T> {
@@ -44,7 +40,13 @@ impl<T: Send + ToNapiValue + TypeName + 'static> Task for Work<T> {
     }
 }
 
-fn settle<T>(env: Env, output: kepler_core::Result<T>) -> napi::Result<T> {
+pub(crate) fn run<T>(job: &mut Option<Job<T>>) -> kepler_core::Result<T> {
+    let none = Err(Error::Cancelled("the work was done already"));
+    job.take().map_or(none, |job| job())
+}
+
+/// What a promise becomes.
+pub(crate) fn settle<T>(env: Env, output: kepler_core::Result<T>) -> napi::Result<T> {
     output.map_err(|error| napi::Error::from(JsError::from(to_js(error)).into_unknown(env)))
 }
 

@@ -25,6 +25,7 @@ mod provenance;
 mod registry;
 mod snapshot;
 mod stop;
+mod text;
 mod train;
 
 use napi_derive::napi;

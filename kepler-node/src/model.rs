@@ -10,6 +10,7 @@ use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
 use crate::errors::{Result, Work, promise, to_js};
 use crate::options::invalid;
+use crate::text::LongText;
 
 /// Watts by component, one value a row.
 #[napi(object, object_from_js = false)]
@@ -78,9 +79,9 @@ impl PowerModel {
 
     /// The model in the own format; reading it gives the same model, to the last bit.
     #[napi(ts_return_type = "Promise<string>")]
-    pub fn to_json(&self) -> AsyncTask<Work<String>> {
+    pub fn to_json(&self) -> AsyncTask<LongText> {
         let model = self.0.clone();
-        promise(move || model.file().to_json())
+        AsyncTask::new(LongText::new(move || model.file().to_json()))
     }
 
     /// As `toJson`, while the event loop waits.
