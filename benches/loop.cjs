@@ -4,7 +4,7 @@
 
 const kepler = require(process.argv[2])
 const root = process.argv[3]
-const thread = new kepler.EnergyMeter({ fake: true }).begin({ scope: 'thread' })
+const thread = new kepler.EnergyMeter({ fake: true }).openSync().begin({ scope: 'thread' })
 
 async function longestGap(call) {
   const longest = { ms: 0, cpuMs: 0 }
@@ -63,10 +63,16 @@ async function main() {
   await tell('a process by its name', sampled, async ({ processes }) => processes.find((one) => one.comm === 'none'))
   await tell('snapshot.node', sampled, async ({ node }) => node.domains)
   await tell('the first measure() of a meter', nothing, () => kepler.measure(nothing, { meter: new kepler.EnergyMeter() }))
+  await tell('open() of a meter', nothing, () => new kepler.EnergyMeter().open())
   await tell('measure()', nothing, () => kepler.measure(nothing, { meter }))
   await tell('doctor()', nothing, () => kepler.doctor())
   const text = JSON.stringify(model)
   await tell(`predict() of ${rows} rows`, () => kepler.PowerModel.fromJson(text), (line) => line.predict(columns))
+  // texts as they come from a file or a socket: of one piece
+  const long = Buffer.from(JSON.stringify({ ...model, name: 'ä'.repeat(1_900_000) })).toString()
+  await tell('fromJson() of a string of 3.8 MB', nothing, () => kepler.PowerModel.fromJson(long))
+  const named = await kepler.PowerModel.fromJson(long)
+  await tell('toJson() of 3.8 MB', nothing, () => named.toJson())
 }
 
 main()

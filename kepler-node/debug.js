@@ -27,7 +27,9 @@ function install({ EnergyMeter, Monitor }) {
     if (!known.has(source)) for (const note of notes()) log(line(note))
     known.add(source)
   }
-  after(EnergyMeter, ['_begin', 'measureCommand', 'measureCommandSync'], (meter) => opened(meter, () => meter.notes))
+  const opening = ['_open', '_openSync']
+  after(EnergyMeter, [...opening, 'measureCommand', 'measureCommandSync'], (meter) => opened(meter, () => meter.notes))
+  after(Monitor, opening, (monitor) => opened(monitor, () => monitor.sources.notes))
   after(Monitor, ['sample', 'sampleSync'], (monitor, snapshot) => {
     opened(monitor, () => snapshot.sources.notes)
     const ms = (snapshot.cost.wallSeconds * 1e3).toFixed(1)

@@ -24,7 +24,11 @@ export interface Block {
 }
 
 export interface EnergyMeter {
-  /** Begins a block; `end()` of what it returns tells what was used since. */
+  /** Opens the meters, where they are not open yet. Returns itself. */
+  open(): Promise<this>
+  /** As `open`, while the event loop waits. */
+  openSync(): this
+  /** Begins a block, of meters that are open; `end()` of what it returns tells what was used since. */
   begin(options?: ScopeOptions): Block
 }
 
@@ -71,6 +75,10 @@ export interface StreamOptions {
 }
 
 export interface Monitor {
+  /** Opens the sources, where they are not open yet. Returns itself. */
+  open(): Promise<this>
+  /** As `open`, while the event loop waits. */
+  openSync(): this
   /** Samples again and again, until the loop is left or the signal is given. */
   stream(options?: StreamOptions): AsyncGenerator<Snapshot, void, void>
 }
@@ -213,7 +221,9 @@ export interface ModelEntry {
 }
 
 export interface PowerModel {
-  /** The model in the own format, as an object: what `JSON.stringify` gives can be read by `fromJson`. */
+  /**
+   * The model in the own format, as an object, while the event loop waits: what `JSON.stringify` gives can be read by `fromJson`.
+   */
   toJSON(): Record<string, unknown>
 }
 

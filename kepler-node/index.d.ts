@@ -24,7 +24,11 @@ export interface Block {
 }
 
 export interface EnergyMeter {
-  /** Begins a block; `end()` of what it returns tells what was used since. */
+  /** Opens the meters, where they are not open yet. Returns itself. */
+  open(): Promise<this>
+  /** As `open`, while the event loop waits. */
+  openSync(): this
+  /** Begins a block, of meters that are open; `end()` of what it returns tells what was used since. */
   begin(options?: ScopeOptions): Block
 }
 
@@ -71,6 +75,10 @@ export interface StreamOptions {
 }
 
 export interface Monitor {
+  /** Opens the sources, where they are not open yet. Returns itself. */
+  open(): Promise<this>
+  /** As `open`, while the event loop waits. */
+  openSync(): this
   /** Samples again and again, until the loop is left or the signal is given. */
   stream(options?: StreamOptions): AsyncGenerator<Snapshot, void, void>
 }
@@ -213,7 +221,9 @@ export interface ModelEntry {
 }
 
 export interface PowerModel {
-  /** The model in the own format, as an object: what `JSON.stringify` gives can be read by `fromJson`. */
+  /**
+   * The model in the own format, as an object, while the event loop waits: what `JSON.stringify` gives can be read by `fromJson`.
+   */
   toJSON(): Record<string, unknown>
 }
 
@@ -225,12 +235,12 @@ export interface ModelRegistry {
 /**
  * Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest.
  *
- * The meters are opened when something is first measured: off the event loop by `measure` and `measureCommand`.
+ * The meters are opened by `open`, or when something is first measured.
  */
 export declare class EnergyMeter {
   /** The meters of this machine, or the power model where it has none. Options that make no sense are refused here. */
   constructor(options?: MeterOptions | undefined | null)
-  /** Every meter that was tried: which are read, and why others are not. */
+  /** Every meter that was tried: which are read, and why others are not. Known once they are open. */
   get notes(): Array<Note>
   /** Runs a command to its end and tells what it and its children used. Input and output are this process's own. */
   measureCommand(command: string[], options?: CommandOptions): Promise<Measurement>
@@ -256,7 +266,7 @@ export declare class ModelRegistry {
  * Watches one machine: each sample tells what everything on it used since the sample before.
  *
  * Works without privileges and without a meter; `sources` says what is used and why. Several monitors can watch at once.
- * Its sources are opened by the first sample, off the event loop, or by whatever is asked of it before that.
+ * Its sources are opened by `open`, or by the first sample.
  */
 export declare class Monitor {
   /** Options that make no sense are refused here, sources that do not work when they are opened. */
@@ -265,7 +275,7 @@ export declare class Monitor {
   sample(): Promise<Snapshot>
   /** As `sample`, while the event loop waits. */
   sampleSync(): Snapshot
-  /** Which sources are in use, and why not others. */
+  /** Which sources are in use, and why not others. Known once they are open. */
   get sources(): Sources
   /**
    * Tells who the pods on this machine are, by a pod list as JSON: what the kubelet answers at `/pods`, or the API server at

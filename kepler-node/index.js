@@ -14,6 +14,16 @@ class EnergyMeter extends native.EnergyMeter {
     super(take.meterOptions(options))
   }
 
+  async open() {
+    await this._open()
+    return this
+  }
+
+  openSync() {
+    this._openSync()
+    return this
+  }
+
   begin(options) {
     return new Block(this, take.scopeOptions(options))
   }
@@ -61,6 +71,7 @@ function measureSync(block, options) {
   const wait = () =>
     take.refuse('block', 'it returns a promise, which measureSync would not wait for; await measure(block)')
   if (isAsyncFunction(block)) wait()
+  meter._openSync()
   const begun = new Block(meter, scope)
   const value = block()
   if (typeof value?.then === 'function') wait()
@@ -99,6 +110,16 @@ async function train(data, options) {
 class Monitor extends native.Monitor {
   constructor(options) {
     super(take.monitorOptions(options))
+  }
+
+  async open() {
+    await this._open()
+    return this
+  }
+
+  openSync() {
+    this._openSync()
+    return this
   }
 
   get meter() {

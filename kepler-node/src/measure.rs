@@ -14,7 +14,7 @@ use napi::Env;
 use napi::bindgen_prelude::{AsyncTask, External, Object};
 use napi_derive::napi;
 
-use crate::errors::{Result, Work, promise, promise_apart, to_js};
+use crate::errors::{Result, Work, promise_apart, to_js};
 use crate::later::Later;
 use crate::options::{MeterOptions, invalid};
 use crate::provenance::Provenance;
@@ -58,7 +58,7 @@ pub struct Measurement {
 
 /// Measures blocks of code, processes, cgroups and commands. Blocks may overlap and nest.
 ///
-/// The meters are opened when something is first measured: off the event loop by `measure` and `measureCommand`.
+/// The meters are opened by `open`, or when something is first measured.
 #[napi]
 pub struct EnergyMeter {
     meter: Later<core::EnergyMeter>,
@@ -85,9 +85,13 @@ impl EnergyMeter {
     /// Opens the meters off the event loop; nothing where they are open.
     #[napi(js_name = "_open", skip_typescript)]
     pub fn open(&self) -> Option<AsyncTask<Work<()>>> {
-        let meter = self.meter.clone();
-        let closed = meter.opened().is_none();
-        closed.then(|| promise(move || meter.get().map(|_| ())))
+        self.meter.open()
+    }
+
+    /// As `_open`, while the event loop waits.
+    #[napi(js_name = "_openSync", skip_typescript)]
+    pub fn open_sync(&self) -> Result<()> {
+        self.meter.get().map(drop).map_err(to_js)
     }
 
     /// Names of the sources in use; absent while nothing is opened.
@@ -96,10 +100,10 @@ impl EnergyMeter {
         self.meter.opened().map(core::EnergyMeter::energy)
     }
 
-    /// Every meter that was tried: which are read, and why others are not.
+    /// Every meter that was tried: which are read, and why others are not. Known once they are open.
     #[napi(getter)]
     pub fn notes(&self) -> Result<Vec<Note>> {
-        let meter = self.meter.get().map_err(to_js)?;
+        let meter = self.meter.ready("meter").map_err(to_js)?;
         Ok(meter.notes().iter().map(Note::from).collect())
     }
 
@@ -112,14 +116,14 @@ impl EnergyMeter {
         cgroup: Option<String>,
     ) -> Result<External<Window>> {
         let scope = scope_of(scope.as_deref().unwrap_or("process"), pid, cgroup);
-        let begin = |scope| self.meter.get()?.begin(scope);
+        let begin = |scope| self.meter.ready("meter")?.begin(scope);
         scope.and_then(begin).map(External::new).map_err(to_js)
     }
 
     /// What was used since the block began: a number that is another one when `_record` is, and the figures of a record.
     #[napi(js_name = "_end", skip_typescript)]
     pub fn end(&self, window: &External<Window>) -> Result<Vec<f64>> {
-        let meter = self.meter.get().map_err(to_js)?;
+        let meter = self.meter.ready("meter").map_err(to_js)?;
         let used = meter.end(window).map_err(to_js)?;
         let figures = figures(&used);
         let mut last = self.last();

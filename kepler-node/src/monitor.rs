@@ -16,7 +16,7 @@ use crate::snapshot::{Snapshot, Sources};
 /// Watches one machine: each sample tells what everything on it used since the sample before.
 ///
 /// Works without privileges and without a meter; `sources` says what is used and why. Several monitors can watch at once.
-/// Its sources are opened by the first sample, off the event loop, or by whatever is asked of it before that.
+/// Its sources are opened by `open`, or by the first sample.
 #[napi]
 pub struct Monitor(Later<Opened>);
 
@@ -64,10 +64,22 @@ impl Monitor {
         self.0.opened().is_some()
     }
 
-    /// Which sources are in use, and why not others.
+    /// Opens the sources off the event loop; nothing where they are open.
+    #[napi(js_name = "_open", skip_typescript)]
+    pub fn open(&self) -> Option<AsyncTask<Work<()>>> {
+        self.0.open()
+    }
+
+    /// As `_open`, while the event loop waits.
+    #[napi(js_name = "_openSync", skip_typescript)]
+    pub fn open_sync(&self) -> Result<()> {
+        self.0.get().map(drop).map_err(to_js)
+    }
+
+    /// Which sources are in use, and why not others. Known once they are open.
     #[napi(getter)]
     pub fn sources(&self) -> Result<Sources> {
-        let opened = self.0.get().map_err(to_js)?;
+        let opened = self.0.ready("monitor").map_err(to_js)?;
         Ok(Sources::from(&*opened.sources))
     }
 

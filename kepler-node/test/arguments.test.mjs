@@ -150,7 +150,7 @@ test('options that are null or undefined are not given', () => {
   for (const none of [null, undefined]) {
     assert.ok(measureSync(() => 0, none).seconds >= 0)
     assert.ok(measureSync(() => 0, { pid: none, scope: none }).seconds >= 0)
-    assert.equal(new Monitor({ fake: true, usage: none }).sources.energy.length, 1)
+    assert.equal(new Monitor({ fake: true, usage: none }).openSync().sources.energy.length, 1)
   }
 })
 

@@ -39,9 +39,9 @@ const sum = (figures) => figures.reduce((a, b) => a + b, 0)
 for (const host of cases.hosts) {
   test(host.name, async (t) => {
     const machine = new Machine(t, host)
-    const monitor = new Monitor({ root: machine.root, usage: 'procfs' })
-    const meter = new EnergyMeter({ root: machine.root })
-    assert.ok(monitor.sources.energy.length > 0 && meter.notes.length > 0) // opened before anything changes
+    // opened before anything changes
+    const monitor = await new Monitor({ root: machine.root, usage: 'procfs' }).open()
+    const meter = await new EnergyMeter({ root: machine.root }).open()
     for (const step of host.steps) {
       machine.write(step.write)
       machine.remove(step.remove)

@@ -119,7 +119,7 @@ test('what a block throws is thrown', async () => {
 })
 
 test('what a block used is told by its end, also where it throws', () => {
-  const block = new EnergyMeter({ fake: true }).begin()
+  const block = new EnergyMeter({ fake: true }).openSync().begin()
   let used
   assert.throws(
     () => {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { doctor, doctorSync, EnergyMeter, Monitor, measure } from '../index.mjs'
+import { doctor, doctorSync, EnergyMeter, Monitor, measure, measureSync } from '../index.mjs'
 import { burn, close, FakeHost, sleep } from './host.mjs'
 
 const api = createRequire(import.meta.url)('../../kepler-core/tests/api.json')
@@ -25,8 +25,8 @@ test('a scripted meter shows its power and adds up', async () => {
 test('a machine of files has its own zones', async (t) => {
   const host = new FakeHost(t)
   const monitor = new Monitor({ root: host.root, usage: 'procfs' })
-  assert.deepEqual(monitor.sources.energy, ['rapl-powercap'])
   await monitor.sample()
+  assert.deepEqual(monitor.sources.energy, ['rapl-powercap'])
   host.meter(4_000_000, 1_500_000)
   const { node } = await monitor.sample()
   const zones = Object.fromEntries(node.zones.map((zone) => [zone.name, zone]))
@@ -136,15 +136,47 @@ test('the words of a list are told as they stand, whatever letters they have', a
   )
 })
 
-test('a monitor is opened by what is first asked of it', async () => {
+test('what cannot be opened says so to whoever waits for it', async () => {
   const monitor = new Monitor({ root: '/nowhere', usage: 'procfs' })
-  await assert.rejects(monitor.sample(), { code: 'NotFound' })
-  assert.throws(() => monitor.sampleSync(), { code: 'NotFound' })
-  assert.throws(() => monitor.sources, { code: 'NotFound' })
+  const meter = new EnergyMeter({ root: '/nowhere' })
+  const none = { code: 'NotFound' }
+  for (const source of [monitor, meter]) {
+    await assert.rejects(source.open(), none)
+    assert.throws(() => source.openSync(), none)
+  }
+  await assert.rejects(monitor.sample(), none)
+  assert.throws(() => monitor.sampleSync(), none)
   await assert.rejects(
-    measure(() => 0, { meter: new EnergyMeter({ root: '/nowhere' }) }),
-    { code: 'NotFound' },
+    measure(() => 0, { meter }),
+    none,
   )
+  assert.throws(() => measureSync(() => 0, { meter }), none)
+  await assert.rejects(meter.measureCommand(['true']), none)
+  assert.throws(() => meter.measureCommandSync(['true']), none)
+})
+
+test('what would have to open something first is refused until it is open', async (t) => {
+  const { root } = new FakeHost(t)
+  const closed = (what) => ({
+    code: 'InvalidInput',
+    message: new RegExp(`^${what}: it is not open yet: await open\\(\\)`),
+  })
+  const monitors = [1, 2].map(() => new Monitor({ root, usage: 'procfs' }))
+  const meters = [...[1, 2].map(() => new EnergyMeter({ root })), monitors[0].meter]
+  for (const monitor of monitors) assert.throws(() => monitor.sources, closed('monitor'))
+  for (const meter of meters) {
+    assert.throws(() => meter.notes, closed('meter'))
+    assert.throws(() => meter.begin(), closed('meter'))
+  }
+  const opened = [await monitors[0].open(), monitors[1].openSync(), await meters[0].open(), meters[1].openSync()]
+  for (const [at, one] of [...monitors, ...meters.slice(0, 2)].entries()) assert.equal(opened[at], one)
+  for (const monitor of monitors) assert.deepEqual(monitor.sources.energy, ['rapl-powercap'])
+  await meters[2].open() // the monitor's own, which is open
+  for (const meter of meters) {
+    assert.ok(meter.notes.some(({ active }) => active))
+    assert.equal(meter.begin().end().provenance.source, 'rapl-powercap')
+  }
+  assert.equal(await monitors[0].open(), monitors[0])
 })
 
 test('a stream samples until it is left, and its timers end with it', async () => {

@@ -37,7 +37,7 @@ function numbers(seed) {
 
 function play(seed) {
   const random = numbers(seed)
-  const meter = new EnergyMeter({ fake: true })
+  const meter = new EnergyMeter({ fake: true }).openSync()
   // a block that lasts all the while is a clock of this thread's CPU time
   const all = meter.begin({ scope: 'thread' })
   const clocks = {

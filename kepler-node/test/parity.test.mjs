@@ -37,8 +37,8 @@ for (const [name, own] of Object.entries(api.node.types)) {
 }
 
 test('records have no field that is not on the shared list', () => {
-  const record = { Diagnosis: kepler.doctorSync(), Sources: new kepler.Monitor({ fake: true }).sources }
-  record.Measurement = new kepler.EnergyMeter({ fake: true }).begin().end()
+  const record = { Diagnosis: kepler.doctorSync(), Sources: new kepler.Monitor({ fake: true }).openSync().sources }
+  record.Measurement = new kepler.EnergyMeter({ fake: true }).openSync().begin().end()
   record.MachineSpec = record.Diagnosis.machine
   record.Provenance = record.Measurement.provenance
   for (const [name, value] of Object.entries(record)) {
@@ -72,7 +72,7 @@ test('records have the fields that are declared, but for those that are absent',
     DomainEnergy: snapshot.node.domains.package,
     Note: snapshot.sources.notes[0],
     Process: snapshot.processes[0].toJSON(),
-    MeasuredZone: new kepler.EnergyMeter({ fake: true }).begin().end().zones.package,
+    MeasuredZone: new kepler.EnergyMeter({ fake: true }).openSync().begin().end().zones.package,
   }
   for (const [name, value] of Object.entries(record)) {
     const [own, listed] = [Object.keys(value), api.records[name].map(camel)]

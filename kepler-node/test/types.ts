@@ -26,10 +26,10 @@ export async function everything(): Promise<void> {
   const joules: number | undefined = measureSync(() => value.length).joules
   const command: Measurement = await measureCommand(['true'], { meter, signal: AbortSignal.timeout(1000) })
   void meter.measureCommand(['true'], { signal: AbortSignal.timeout(1000) })
-  const begun: Block = meter.begin({ scope: 'thread' })
+  const begun: Block = (await meter.open()).begin({ scope: 'thread' })
   void begun.end().zones.package?.provenance.source
   const found: Diagnosis = await doctor({ root: '/' })
-  const monitor = new Monitor({ usage: 'procfs', counters: ['page_cache_hits'], retention: 60 })
+  const monitor: Monitor = new Monitor({ usage: 'procfs', counters: ['page_cache_hits'], retention: 60 }).openSync()
   for await (const snapshot of monitor.stream({ intervalMs: 100, signal: AbortSignal.timeout(1000) })) {
     const one: Snapshot = snapshot
     const watts: number | undefined = one.processes[0]?.watts.package
