@@ -53,7 +53,7 @@ const options =
 
 function instead(name, names) {
   const [nearest] = names.map((one) => [distance(name.toLowerCase(), one.toLowerCase()), one]).sort(([a], [b]) => a - b)
-  return nearest[0] <= 2 ? `did you mean ${nearest[1]}?` : `there are ${names.join(', ')}`
+  return nearest[0] <= Math.min(2, name.length / 2) ? `did you mean ${nearest[1]}?` : `there are ${names.join(', ')}`
 }
 
 /** How many letters must be put in, taken out or changed to make one word of another. */

@@ -204,6 +204,7 @@ fn intervals(
                 .map(|w| part.interval(*w))
                 .collect::<Option<Vec<_>>>()
         });
+        let ends = ends.filter(|ends| !ends.is_empty());
         let interval = Interval {
             low: ends
                 .as_ref()

@@ -8,6 +8,7 @@ mod doctor;
 mod errors;
 mod log;
 mod measure;
+mod measurement;
 mod model;
 mod monitor;
 mod node;
@@ -33,7 +34,9 @@ mod _kepler {
     #[pymodule_export]
     use crate::errors::_raise;
     #[pymodule_export]
-    use crate::measure::{EnergyMeter, MeasuredZone, Measurement, Ready};
+    use crate::measure::EnergyMeter;
+    #[pymodule_export]
+    use crate::measurement::{MeasuredZone, Measurement, Ready};
     #[pymodule_export]
     use crate::model::RawModel;
     #[pymodule_export]

@@ -23,10 +23,10 @@ pub(crate) fn group_cpu_time(host: &Host, pid: u32) -> Result<Duration> {
 /// CPU time of a cgroup since it was made: `cpu.stat` of the unified hierarchy, or `cpuacct.usage`.
 pub(crate) fn cgroup_cpu_time(host: &Host, cgroup: &str) -> Result<Duration> {
     let below = cgroup.trim_start_matches('/');
-    if below.split('/').any(|part| part == "..") {
+    if below.contains('\0') || below.split('/').any(|part| part == "..") {
         return Err(Error::invalid(
             "cgroup",
-            "a path below the hierarchy's root, without `..`",
+            "a path below the hierarchy's root, without `..` and NUL",
         ));
     }
     for root in ["fs/cgroup", "fs/cgroup/unified"] {

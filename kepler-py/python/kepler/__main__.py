@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import kepler
@@ -53,17 +54,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0.01 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError("give 0.01 to 86400 seconds")
-    return seconds
+    with suppress(ValueError):
+        seconds = float(text)
+        if 0.01 <= seconds <= 86_400:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r}: give 0.01 to 86400 seconds")
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise argparse.ArgumentTypeError("give 0 or more")
-    return count
+    with suppress(ValueError):
+        count = int(text)
+        if count >= 0:
+            return count
+    raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, 0 or more")
 
 
 def _measure(options: argparse.Namespace) -> int:
