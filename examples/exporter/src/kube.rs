@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use kepler_service::kube::{Mode, Settings};
+use kepler_service::url;
 
 use crate::duration::period;
 
@@ -36,7 +37,7 @@ pub(crate) struct KubeArgs {
     )]
     poll_interval: Duration,
     /// Where the kubelet listens, such as https://10.0.0.1:10250; the API server is asked for it by default
-    #[arg(long = "kube.kubelet-url", value_name = "URL", global = true)]
+    #[arg(long = "kube.kubelet-url", value_name = "URL", value_parser = url, global = true)]
     kubelet: Option<String>,
     /// Certificates that vouch for the kubelet, where the cluster's own do not
     #[arg(long = "kube.kubelet-ca", value_name = "FILE", global = true)]

@@ -7,6 +7,7 @@ use clap::Args;
 use kepler_core::monitor::MonitorBuilder;
 use kepler_core::usage::{Counter, CounterSet};
 use kepler_service::models::{Place, Settings};
+use kepler_service::url;
 
 use crate::duration::period;
 
@@ -41,7 +42,7 @@ pub(crate) struct ModelArgs {
     )]
     components_filter: String,
     /// Where a model of package and memory lies that is taken where no server has one
-    #[arg(long = "model-server.components-url", value_name = "URL", value_parser = Place::file)]
+    #[arg(long = "model-server.components-url", value_name = "URL", value_parser = url)]
     components_url: Option<String>,
     /// The trainer, or a part of its name, of the model of the whole platform
     #[arg(
@@ -60,7 +61,7 @@ pub(crate) struct ModelArgs {
     )]
     platform_filter: String,
     /// Where a model of the platform lies that is taken where no server has one
-    #[arg(long = "model-server.platform-url", value_name = "URL", value_parser = Place::file)]
+    #[arg(long = "model-server.platform-url", value_name = "URL", value_parser = url)]
     platform_url: Option<String>,
 }
 

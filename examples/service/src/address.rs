@@ -3,12 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, UnixSocket};
 
 /// Where to listen: `host:port`, `:port` (every interface) or `unix:/path`, after `http://` or `https://` where it shall not
 /// depend on whether a certificate is set.
@@ -44,7 +42,7 @@ impl Address {
     pub(crate) fn bind(&self) -> Result<Bound> {
         let bound = match &self.place {
             Place::Tcp(place) => bind_tcp(place).map(Bound::Tcp),
-            Place::Unix(path) => bind_unix(path).map(|l| Bound::Unix(l, path.clone())),
+            Place::Unix(path) => UnixSocket::bind(path).map(Bound::Unix),
         };
         bound.map_err(|source| Error::Listen {
             address: self.text.clone(),
@@ -95,7 +93,7 @@ impl fmt::Display for Address {
 /// An open listener that is not served yet.
 pub(crate) enum Bound {
     Tcp(StdTcpListener),
-    Unix(StdUnixListener, PathBuf),
+    Unix(UnixSocket),
 }
 
 impl Bound {
@@ -109,7 +107,7 @@ impl Bound {
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
-            Self::Unix(..) => None,
+            Self::Unix(_) => None,
         }
     }
 }
@@ -120,27 +118,6 @@ fn bind_tcp(place: &str) -> io::Result<StdTcpListener> {
             .or_else(|_| StdTcpListener::bind(format!("0.0.0.0:{port}"))),
         None => StdTcpListener::bind(place),
     }?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Opens a unix socket, not blocking. A socket that a killed process left behind is replaced; one that somebody answers at is
-/// not, nor is any other file.
-///
-/// # Errors
-/// Why the path cannot be listened on.
-pub fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
-    let listener = StdUnixListener::bind(path).or_else(|error| {
-        let left_behind = error.kind() == io::ErrorKind::AddrInUse
-            && std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket())
-            && StdUnixStream::connect(path)
-                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
-        if !left_behind {
-            return Err(error);
-        }
-        std::fs::remove_file(path)?;
-        StdUnixListener::bind(path)
-    })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

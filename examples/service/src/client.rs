@@ -28,12 +28,72 @@ pub(crate) fn agent(patience: Duration, redirects: u32) -> ureq::Agent {
     config.into()
 }
 
+/// A URL of http or https as it was written, for the parser of the command line.
+///
+/// ```
+/// assert!(kepler_service::url("https://10.0.0.1:10250").is_ok());
+/// assert!(kepler_service::url("10.0.0.1:10250").is_err());
+/// ```
+/// # Errors
+/// What was expected.
+pub fn url(text: &str) -> Result<String, String> {
+    judge(text).map(|()| text.to_owned())
+}
+
 /// What is wrong with a URL of http or https, if anything.
 pub(crate) fn judge(url: &str) -> Result<(), String> {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-    if !matches!(scheme, Some("http" | "https")) {
-        return Err("expected http://host:port/path or https://...".to_owned());
-    }
+    let wrong = || "expected http://host:port/path or https://...".to_owned();
+    let (_, rest) = url
+        .split_once("://")
+        .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+        .ok_or_else(wrong)?;
     let parsed: Result<ureq::http::Uri, _> = url.parse();
-    parsed.map(drop).map_err(|e| e.to_string())
+    let parsed = parsed.map_err(|e| format!("{} ({e})", wrong()))?;
+    let host = parsed.host().unwrap_or_default();
+    // A port that is none is overlooked by the parser.
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let behind = place.rsplit_once(host).map_or("", |(_, behind)| behind);
+    let has_port = behind.is_empty() || parsed.port_u16().is_some();
+    (!host.is_empty() && has_port)
+        .then_some(())
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_a_scheme_a_host_and_a_port_that_can_be() {
+        for right in [
+            "http://h",
+            "https://h/",
+            "http://u:p@h:1/x:y?z",
+            "http://[::1]:65535/",
+            "http://10.0.0.1?x=:",
+        ] {
+            assert_eq!(judge(right), Ok(()), "{right}");
+        }
+        for wrong in [
+            "",
+            "h",
+            "h:80",
+            "ftp://h",
+            "http://",
+            "http:///x",
+            "http://:80/",
+            "http://h:x/",
+            "http://h:65536",
+            "http://[::1",
+            "http://[::1]:x",
+            "http://a b",
+            "http://u:p@h:-1",
+        ] {
+            let said = judge(wrong).unwrap_err();
+            assert!(
+                said.starts_with("expected http://host:port/path"),
+                "{wrong}: {said}"
+            );
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ use crate::gate::{Gate, Peer};
 use crate::rate::RateLimiter;
 use crate::site::Sites;
 use crate::stream::Socket;
-use crate::{Address, Error, Limits, Result, WebArgs, log};
+use crate::{Address, Error, Limits, Result, UnixSocket, WebArgs, log};
 
 /// How long a connection waits for a place.
 const PLACE_TIME: Duration = Duration::from_secs(1);
@@ -226,16 +225,14 @@ where
 
 enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, UnixSocket),
 }
 
 impl Listener {
     fn open(bound: Bound) -> Result<Self> {
         let opened = match bound {
             Bound::Tcp(listener) => TcpListener::from_std(listener).map(Self::Tcp),
-            Bound::Unix(listener, path) => {
-                UnixListener::from_std(listener).map(|l| Self::Unix(l, path))
-            }
+            Bound::Unix(socket) => socket.listen().map(|l| Self::Unix(l, socket)),
         };
         opened.map_err(|source| Error::System {
             what: "listen",
@@ -249,7 +246,7 @@ impl Listener {
             Self::Tcp(listener) => listener
                 .local_addr()
                 .map_or_else(|e| e.to_string(), |address| format!("{scheme}://{address}")),
-            Self::Unix(_, path) => format!("{scheme}://unix:{}", path.display()),
+            Self::Unix(_, socket) => format!("{scheme}://unix:{}", socket.path().display()),
         }
     }
 
@@ -265,15 +262,6 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 Ok((Socket::Unix(stream), None))
             }
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            // A file that is gone already is no loss.
-            let _ = std::fs::remove_file(path);
         }
     }
 }

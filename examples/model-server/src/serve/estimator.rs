@@ -1,15 +1,14 @@
 //! The older estimator's unix socket: a request and a reply a connection, many at a time.
 
 use std::io;
-use std::os::unix::net::UnixListener as StdListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kepler_core::protocol::estimator::{Reply, RequestEnd};
-use kepler_service::{bind_unix, log};
+use kepler_service::{UnixSocket, log};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
@@ -23,44 +22,28 @@ const REQUEST_BYTES: usize = 10_000_000;
 /// How long a client may take to send its request, and again to take its reply.
 const TIME: Duration = Duration::from_secs(30);
 
-/// An open socket, whose file goes with it.
-pub(super) struct Socket {
-    listener: StdListener,
-    path: PathBuf,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        // A file that is gone already is no loss.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Opens the socket. One that a server left behind is taken over; one that somebody listens on is not, nor is another file.
+/// Opens the socket.
 ///
 /// # Errors
 /// A line that names the path and what is wrong.
-pub(super) fn bind(path: &Path) -> Result<Socket, String> {
-    let listener =
-        bind_unix(path).map_err(|e| format!("cannot listen on {}: {e}", path.display()))?;
-    Ok(Socket {
-        listener,
-        path: path.to_owned(),
-    })
+pub(super) fn bind(path: &Path) -> Result<UnixSocket, String> {
+    UnixSocket::bind(path).map_err(|e| failed(path, &e))
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("cannot listen on {}: {error}", path.display())
 }
 
 /// Answers from now on, on the current runtime, until that ends.
 ///
 /// # Errors
 /// That the socket cannot be used.
-pub(super) fn start(socket: Socket, site: Arc<Site>) -> Result<(), String> {
-    let listener = socket.listener.try_clone();
-    let listener = listener
-        .and_then(UnixListener::from_std)
-        .map_err(|e| format!("cannot listen on {}: {e}", socket.path.display()))?;
+pub(super) fn start(socket: UnixSocket, site: Arc<Site>) -> Result<(), String> {
+    let path = socket.path();
+    let listener = socket.listen().map_err(|e| failed(path, &e))?;
     log::info(&format!(
         "answering estimator requests on {}",
-        socket.path.display()
+        path.display()
     ));
     tokio::spawn(async move {
         let _socket = socket;

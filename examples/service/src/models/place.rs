@@ -27,16 +27,6 @@ pub enum Place {
 /// Where a model server takes requests.
 const PATH: &str = "/model";
 
-impl Place {
-    /// The URL of a file, where it is one.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn file(text: &str) -> Result<String, String> {
-        client::judge(text).map(|()| text.to_owned())
-    }
-}
-
 impl FromStr for Place {
     type Err = String;
 

@@ -1,6 +1,7 @@
 //! Which protocols are spoken, and where.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 
 use crate::support::{Folder, Running, args, curl};
@@ -55,7 +56,7 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     };
     drop(UnixListener::bind(folder.path("socket")).unwrap());
     drop(bind().map_err(|e| e.to_string()).unwrap());
-    fs::remove_file(folder.path("socket")).unwrap();
+    assert!(!folder.path("socket").exists());
     let used = UnixListener::bind(folder.path("socket")).unwrap();
     let error = bind().err().unwrap().to_string();
     assert!(error.contains("in use"), "{error}");
@@ -63,6 +64,24 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     folder.write("socket", "precious");
     bind().err().unwrap();
     assert_eq!(fs::metadata(folder.path("socket")).unwrap().len(), 8);
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_socket_behind() {
+    let folder = Folder::new();
+    let unix = format!("unix:{}", folder.text("socket"));
+    let web = folder.write("web.yml", "basic_auth_users: {u: secret}");
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = used.local_addr().unwrap().to_string();
+    for args in [
+        args(&[&unix], Some(&web)),
+        args(&[&unix, &used], None),
+        args(&[&unix, "https://127.0.0.1:0"], None),
+    ] {
+        let bound = kepler_service::Server::bind(&args, "", kepler_service::Limits::default());
+        bound.err().unwrap();
+        assert!(!folder.path("socket").exists(), "{args:?}");
+    }
 }
 
 #[test]
