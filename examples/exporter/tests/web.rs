@@ -169,8 +169,6 @@ fn certificates(folder: &Path) {
                 "-addext",
                 "subjectAltName=IP:127.0.0.1",
             ])
-            // An authority is no end of a chain to rustls.
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .args([
                 "-keyout",
                 &format!("{name}.key"),

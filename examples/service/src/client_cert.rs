@@ -10,7 +10,7 @@ use tokio_rustls::rustls::crypto::{
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 use yasna::models::ObjectIdentifier;
 use yasna::{ASN1Result, PCBit, Tag, TagClass};
@@ -19,26 +19,60 @@ use yasna::{ASN1Result, PCBit, Tag, TagClass};
 /// client owns its certificate is checked always.
 #[derive(Debug)]
 pub(crate) struct ClientCert {
-    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    authorities: Option<Authorities>,
     mandatory: bool,
     allowed_names: Vec<String>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
+/// Who vouches for clients.
+#[derive(Debug)]
+pub(crate) struct Authorities {
+    pub(crate) verifier: Arc<dyn ClientCertVerifier>,
+    /// Their certificates.
+    pub(crate) listed: Vec<CertificateDer<'static>>,
+}
+
 impl ClientCert {
     pub(crate) fn new(
-        verifier: Option<Arc<dyn ClientCertVerifier>>,
+        authorities: Option<Authorities>,
         mandatory: bool,
         allowed_names: Vec<String>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Self {
         Self {
-            verifier,
+            authorities,
             mandatory,
             allowed_names,
             algorithms,
         }
     }
+}
+
+impl Authorities {
+    fn vouch(
+        &self,
+        shown: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let verified = self.verifier.verify_client_cert(shown, intermediates, now);
+        match verified {
+            // A self-signed certificate is often an authority's too, as openssl makes it. rustls lets no authority in; Go
+            // does where it is listed itself, and who has its key could sign any other. That it is not expired was looked at
+            // before.
+            Err(error) if is_authority(&error) && self.listed.contains(shown) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// Whether nothing speaks against a certificate but that it is an authority's.
+fn is_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(why))) = error else {
+        return false;
+    };
+    matches!(why.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 impl ClientCertVerifier for ClientCert {
@@ -47,9 +81,9 @@ impl ClientCertVerifier for ClientCert {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.verifier
+        self.authorities
             .as_ref()
-            .map_or(&[], |verifier| verifier.root_hint_subjects())
+            .map_or(&[], |known| known.verifier.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -58,8 +92,8 @@ impl ClientCertVerifier for ClientCert {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if let Some(verifier) = &self.verifier {
-            verifier.verify_client_cert(end_entity, intermediates, now)?;
+        if let Some(known) = &self.authorities {
+            known.vouch(end_entity, intermediates, now)?;
         }
         if !self.allowed_names.is_empty() {
             let names = alternative_names(end_entity).map_err(|_| CertificateError::BadEncoding)?;

@@ -1,7 +1,7 @@
 //! The files of a server's settings: certificates, keys, the web configuration.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -39,13 +39,22 @@ impl Files {
         let found = std::fs::metadata(path);
         self.seen
             .push((path.to_owned(), found.as_ref().ok().map(Mark::of)));
-        if found.map_err(wrong)?.len() > LARGEST {
+        let found = found.map_err(wrong)?;
+        if !found.is_file() && !found.is_dir() {
+            // A pipe would be waited for, and a device may have no end.
+            let what = io::Error::other("it is a pipe, socket or device, not a file");
+            return Err(wrong(what));
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(wrong)?;
+        let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+        if read.map_err(wrong)? as u64 > LARGEST {
             return Err(Error::invalid(
                 &path.display(),
                 format!("larger than {LARGEST} bytes"),
             ));
         }
-        std::fs::read(path).map_err(wrong)
+        Ok(bytes)
     }
 
     /// Whether a file is not what it was.

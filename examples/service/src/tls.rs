@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use crate::client_cert::ClientCert;
+use crate::client_cert::{Authorities, ClientCert};
 use crate::config::{ClientAuthType, TlsSection, TlsVersion};
 use crate::files::Files;
 use crate::{Error, Result};
@@ -54,10 +54,18 @@ pub(crate) fn server_config(
     };
     let mut config = builder
         .with_single_cert(chain, key)
-        .map_err(|e| wrong(format!("the certificate and the key: {e}")))?;
+        .map_err(|e| wrong(format!("the certificate and the key: {}", reason(&e))))?;
     config.ignore_client_order = section.prefer_server_cipher_suites.unwrap_or(true);
     finish(&mut config, http2);
     Ok(Arc::new(config))
+}
+
+/// Why a certificate of ours is not taken; rustls speaks of the other side's.
+fn reason(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(why) => format!("the certificate is unusable: {why:?}"),
+        other => other.to_string(),
+    }
 }
 
 /// What holds for every certificate: the protocols that are offered.
@@ -154,7 +162,7 @@ fn client_cert(
             "client_allowed_sans needs client_auth_type: RequireAndVerifyClientCert".into(),
         );
     }
-    let verifier = match (kind, client_ca) {
+    let authorities = match (kind, client_ca) {
         (NoClientCert, None) => return Ok(None),
         (NoClientCert, Some(_)) => {
             return Err("client_ca needs client_auth_type: RequireAndVerifyClientCert".into());
@@ -164,17 +172,20 @@ fn client_cert(
             return Err("client_ca is missing: set client_ca_file".into());
         }
         (VerifyClientCertIfGiven | RequireAndVerifyClientCert, Some(pem)) => {
+            let listed = certificates(pem).map_err(|e| format!("client_ca: {e}"))?;
             let mut roots = RootCertStore::empty();
-            for root in certificates(pem).map_err(|e| format!("client_ca: {e}"))? {
-                roots.add(root).map_err(|e| format!("client_ca: {e}"))?;
+            for root in &listed {
+                let added = roots.add(root.clone());
+                added.map_err(|e| format!("client_ca: {}", reason(&e)))?;
             }
             let builder =
                 WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
-            Some(builder.build().map_err(|e| format!("client_ca: {e}"))?)
+            let verifier = builder.build().map_err(|e| format!("client_ca: {e}"))?;
+            Some(Authorities { verifier, listed })
         }
     };
     Ok(Some(ClientCert::new(
-        verifier,
+        authorities,
         mandatory,
         section.client_allowed_sans.clone(),
         provider.signature_verification_algorithms,

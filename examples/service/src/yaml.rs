@@ -17,6 +17,10 @@ pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         // Advice to whoever calls the reader helps nobody who writes a file.
         let text = error.to_string();
         let text = text.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
+        let text = text.replace(
+            "; use from_str_multiple or from_str_multiple_with_options",
+            "",
+        );
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     })
 }
@@ -66,5 +70,11 @@ mod tests {
         let twice = yaml::<Account>("name: a\nname: b\n").unwrap_err();
         assert_eq!(twice, "duplicate mapping key: name at line 2, column 1");
         assert!(!yaml::<Account>("hunter2").unwrap_err().contains("hunter2"));
+        let several = yaml::<serde_json::Value>("a: 1\n---\na: 2\n").unwrap_err();
+        let said = several.strip_prefix("multiple YAML documents detected at line ");
+        assert!(
+            said.is_some_and(|place| !place.contains("from_str")),
+            "{several}"
+        );
     }
 }

@@ -189,7 +189,7 @@ fn certificates(from: &Secret) -> Result<Vec<Certificate<'static>>, String> {
 fn explain(url: &str, error: &ureq::Error) -> String {
     let text = error.to_string();
     let advice = if text.contains("nvalid peer certificate") || text.contains("UnknownIssuer") {
-        "; a kubelet often vouches for itself: give its certificate with --kube.kubelet-ca, or ask the API server with --kube.mode=apiserver"
+        "; a kubelet often vouches for itself: give its certificate with --kube.kubelet-ca, or ask the API server with --kube.pod-informer.mode=apiserver"
     } else {
         ""
     };

@@ -88,9 +88,9 @@ impl PodSource for Kubelet {
             let asked = Instant::now();
             (around.publish)(pods(&access, &agent, &url, &mut answer)?);
             around.unknown.answered();
-            let next = self.settings.interval.max(GAP.min(self.settings.interval));
-            while asked.elapsed() < next {
-                std::thread::sleep(TICK.min(next.saturating_sub(asked.elapsed())));
+            let interval = self.settings.interval;
+            while asked.elapsed() < interval {
+                std::thread::sleep(TICK.min(interval.saturating_sub(asked.elapsed())));
                 if asked.elapsed() >= GAP && around.unknown.wants_an_answer() {
                     break;
                 }

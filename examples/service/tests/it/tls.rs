@@ -1,5 +1,6 @@
 //! Certificates of the server and of its clients.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kepler_service::{Limits, Server, WebArgs};
@@ -267,10 +268,57 @@ fn clients_show_the_certificates_that_are_asked_for() {
 }
 
 #[test]
+fn a_listed_certificate_comes_in_itself_though_it_is_an_authoritys() {
+    let (folder, _authority) = prepared("");
+    for name in ["listed", "stranger"] {
+        let output = run(Command::new("openssl")
+            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(' '))
+            .args(["-subj", "/CN=prometheus", "-keyout"])
+            .args([folder.text(&format!("{name}.key")), "-out".to_owned()])
+            .arg(folder.text(&format!("{name}.crt"))));
+        assert!(output.status.success(), "{output:?}");
+    }
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    folder.write("expired.key", key.serialize_pem());
+    folder.write("expired.crt", params.self_signed(&key).unwrap().pem());
+    folder.write(
+        "clients.crt",
+        folder.read("listed.crt") + &folder.read("expired.crt"),
+    );
+    let web = folder.read("web.yml")
+        + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.crt\n";
+    let comes_in = |name: &str, more: &str| {
+        folder.write("policy.yml", format!("{web}{more}"));
+        let policy = folder.path("policy.yml");
+        let server = Running::start(&args(&[], Some(&policy)), Limits::default());
+        let url = format!("https://{}/healthz", server.address());
+        ["1.2", "1.3"].map(|tls| {
+            let output = run(Command::new("curl")
+                .args(["-sS", "--tls-max", tls, "--cacert", &folder.text("ca.crt")])
+                .args(["--cert", &folder.text(&format!("{name}.crt"))])
+                .args(["--key", &folder.text(&format!("{name}.key")), &url]));
+            output.status.success()
+        })
+    };
+    assert_eq!(comes_in("listed", ""), [true, true]);
+    assert_eq!(comes_in("stranger", ""), [false, false]);
+    assert_eq!(comes_in("expired", ""), [false, false]);
+    let named = "  client_allowed_sans: [somebody]\n";
+    assert_eq!(comes_in("listed", named), [false, false]);
+}
+
+#[test]
 fn what_cannot_be_used_is_told_in_a_line() {
     let (folder, authority) = prepared("");
     authority.sign(&folder, "second", loopback());
     folder.write("empty", "");
+    folder.write(
+        "junk",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
     let web = |text: &str| {
         folder.write("web.yml", text);
         let bound = Server::bind(
@@ -297,6 +345,10 @@ fn what_cannot_be_used_is_told_in_a_line() {
         (
             "tls_server_config: {cert_file: empty, key_file: server.key}".into(),
             "no certificate in PEM",
+        ),
+        (
+            "tls_server_config: {cert_file: junk, key_file: server.key}".into(),
+            "the certificate is unusable: BadEncoding",
         ),
         (
             "tls_server_config: {cert_file: server.crt, key_file: empty}".into(),
@@ -348,4 +400,7 @@ fn what_cannot_be_used_is_told_in_a_line() {
     let plain = Server::bind(&args(&["https://127.0.0.1:0"], None), "", Limits::default());
     let error = plain.err().unwrap().to_string();
     assert!(error.contains("no certificate is set"), "{error}");
+    let device = Server::check(&args(&[], Some(Path::new("/dev/zero"))));
+    let error = device.unwrap_err().to_string();
+    assert!(error.contains("device, not a file"), "{error}");
 }
