@@ -156,7 +156,8 @@ impl Places {
             .iter()
             .filter_map(|key| {
                 // The variable of the log's level is one of ours too, and stands where those do.
-                if let Some(value) = self.variable(key).filter(|_| *key != older::LEVEL) {
+                let variable = self.variable(key).filter(|v| !v.trim().is_empty());
+                if let Some(value) = variable.filter(|_| *key != older::LEVEL) {
                     let origin = Origin::Variable((*key).to_owned());
                     return Some(Found {
                         key,
@@ -296,7 +297,14 @@ fn from_file(command: &Command, path: &Path, notes: &mut Vec<String>) -> Result<
                     leaf.key
                 )));
             }
-            (Key::Flag(_), None) => {}
+            (Key::Section, Some(_)) => {
+                return Err(Fault::Setting(format!(
+                    "{place}: {}: expected keys below it",
+                    leaf.key
+                )));
+            }
+            // All below it may be commented out.
+            (Key::Flag(_) | Key::Section, None) => {}
             (Key::Flag(_), Some(values)) if values.is_empty() => {
                 return Err(Fault::Setting(format!(
                     "{place}: {}: expected a value or a list of values",

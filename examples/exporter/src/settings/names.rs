@@ -39,6 +39,8 @@ pub(super) enum Key {
     Flag(String),
     /// One of Kepler 0.11 that means nothing here.
     WithoutMeaning,
+    /// What keys stand below.
+    Section,
     /// None, and the nearest one.
     Unknown(Option<String>),
 }
@@ -73,8 +75,16 @@ pub(super) fn resolve(command: &Command, key: &str) -> Key {
     if renamed.is_some() || is_without_meaning(key) {
         return Key::WithoutMeaning;
     }
-    let known = flags(command).map(file_key);
-    Key::Unknown(nearest(key, known))
+    let known = || flags(command).map(file_key);
+    let below = wanted + ".";
+    let without_meaning = WITHOUT_MEANING.iter().map(ToString::to_string);
+    if known()
+        .chain(without_meaning)
+        .any(|known| bare(&known).starts_with(&below))
+    {
+        return Key::Section;
+    }
+    Key::Unknown(nearest(key, known()))
 }
 
 /// Whether this is a key or flag of Kepler 0.11 that means nothing here.
@@ -139,6 +149,10 @@ mod tests {
                 "monitors.interval",
                 Key::Unknown(Some("monitor.interval".into())),
             ),
+            ("monitor", Key::Section),
+            ("experimental.platform", Key::Section),
+            ("dev", Key::Section),
+            ("moni", Key::Unknown(None)),
             ("colour", Key::Unknown(None)),
             ("config.file", Key::Unknown(None)),
         ] {

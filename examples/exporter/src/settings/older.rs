@@ -128,20 +128,24 @@ pub(super) fn translate(found: &[Found]) -> (Vec<Item>, Vec<&Found>) {
             });
         }
     };
-    let of = |key: &str| found.iter().find(|f| f.key == key);
+    // An empty value is none, as in a manifest that leaves it to somebody else.
+    let of = |key: &str| (found.iter()).find(|f| f.key == key && !f.value.trim().is_empty());
     let text = |key: &str| of(key).map(|f| f.value.trim());
     // As the older program reads them: every other word is false.
     let flag = |key: &str| text(key).map(|value| value.eq_ignore_ascii_case("true"));
 
     for (key, to) in &SAME {
-        if let Some(value) = text(key).filter(|value| !value.is_empty()) {
+        if let Some(value) = text(key) {
             say(&[key], to, value.to_owned());
         }
         used.push(key);
     }
     for (key, to) in &SECONDS {
         if let Some(value) = text(key) {
-            say(&[key], to, format!("{value}s"));
+            // What is no number stays as it was written, for whoever says so.
+            let seconds = value.parse::<u32>().is_ok();
+            let value = value.to_owned();
+            say(&[key], to, if seconds { value + "s" } else { value });
         }
         used.push(key);
     }
@@ -235,7 +239,7 @@ const ESTIMATOR: &str = "unix:/tmp/estimator.sock";
 
 /// The URL that the older program makes of host, port and path.
 fn server<'a>(text: impl Fn(&str) -> Option<&'a str>) -> String {
-    let of = |key: &str, default| text(key).filter(|v| !v.is_empty()).unwrap_or(default);
+    let of = |key: &str, default| text(key).unwrap_or(default);
     let host = of(SERVER[1], "kepler-model-server").trim_end_matches('/');
     let (scheme, host) = host.split_once("://").unwrap_or(("http", host));
     let port = match host.rsplit_once(':') {
@@ -291,6 +295,8 @@ mod tests {
     fn older_keys_say_what_they_meant() {
         for (pairs, flag, value) in [
             (vec![("SAMPLE_PERIOD_SEC", "3")], "monitor.interval", "3s"),
+            (vec![("SAMPLE_PERIOD_SEC", "x")], "monitor.interval", "x"),
+            (vec![("SAMPLE_PERIOD_SEC", "-3")], "monitor.interval", "-3"),
             (vec![("NODE_NAME", " n1\n")], "node-name", "n1"),
             (vec![("ENABLE_MSR", "TRUE")], "rapl.msr", "true"),
             (vec![("KEPLER_LOG_LEVEL", "5")], "log.level", "debug"),
@@ -354,7 +360,12 @@ mod tests {
             );
         }
         assert_eq!(
-            told(&[("CORE_USAGE_METRIC", "x"), ("NODE_NAME", "")]),
+            told(&[
+                ("CORE_USAGE_METRIC", "x"),
+                ("NODE_NAME", ""),
+                ("SAMPLE_PERIOD_SEC", ""),
+                ("EXPOSE_VM_METRICS", " ")
+            ]),
             (vec![], vec!["CORE_USAGE_METRIC"])
         );
         let workloads = ("MODEL_CONFIG", "PROCESS_TOTAL_TRAINER=x");

@@ -276,6 +276,7 @@ fn a_wrong_setting_is_one_line_with_its_place_and_code_2() {
             "web:\n  listenAddresses: [{a: b}]\n",
             "w.yaml:2: web.listenAddresses: expected a value or a list of values",
         ),
+        ("monitor: 5s\n", "w.yaml:1: monitor: expected keys below it"),
         ("monitor: [\n", "w.yaml: "),
         ("log: {level: info}\nlog: {level: warn}\n", "w.yaml: "),
         ("just text\n", "w.yaml: line 1: expected keys with values"),
@@ -297,7 +298,9 @@ fn a_wrong_setting_is_one_line_with_its_place_and_code_2() {
     for (name, value) in [
         ("KEPLER_MONITOR_INTERVAL", "soon"),
         ("SAMPLE_PERIOD_SEC", "soon"),
+        ("SAMPLE_PERIOD_SEC", "-3"),
         ("KEPLER_FAKE", "perhaps"),
+        ("KEPLER_KUBE_KUBELET_URL", "node:10250"),
     ] {
         let checked = ended(check().env(name, value));
         assert_eq!(
@@ -307,7 +310,9 @@ fn a_wrong_setting_is_one_line_with_its_place_and_code_2() {
             checked.err
         );
         assert!(
-            checked.err.contains(&format!("{name}: invalid value")),
+            checked
+                .err
+                .contains(&format!("{name}: invalid value '{value}'")),
             "{}",
             checked.err
         );
@@ -320,6 +325,26 @@ fn a_wrong_setting_is_one_line_with_its_place_and_code_2() {
         missing.err
     );
     assert!(missing.err.contains("/nowhere/k.yaml"), "{}", missing.err);
+}
+
+#[test]
+fn what_is_left_empty_is_as_if_it_were_not_there() {
+    let folder = Folder::new("empty");
+    // Sections of which everything is commented out, and variables that a manifest leaves to somebody else.
+    let file = folder.write(
+        "k.yaml",
+        "kube:\nmonitor:\n  interval: 3s\nexperimental:\n  platform:\n    redfish:\nweb:\n  configFile: ''\n",
+    );
+    let mut check = check();
+    check.arg("--config.file").arg(&file);
+    for name in ["SAMPLE_PERIOD_SEC", "EXPOSE_VM_METRICS", "KEPLER_FAKE"] {
+        check.env(name, "");
+    }
+    let checked = ended(&mut check);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    assert_eq!(line(&checked.out, "monitor.interval").0, "3s");
+    let level = line(&checked.out, "exporter.prometheus.metricsLevel");
+    assert_eq!(level, ("all", "default"));
 }
 
 #[test]
