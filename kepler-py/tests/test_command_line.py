@@ -69,18 +69,34 @@ def test_an_interrupt_is_the_commands_and_its_figures_are_told():
     assert json.loads(told)["returncode"] == -signal.SIGINT
 
 
-def test_whoever_ends_it_ends_the_command(tmp_path):
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_whoever_ends_it_ends_the_command(ending, tmp_path):
     script = "echo $$ > pid.part; mv pid.part pid; exec sleep 600"
     program = [sys.executable, "-m", "kepler", "measure", "--", "sh", "-c", script]
     with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as measuring:
         while not (tmp_path / "pid").exists():
             assert measuring.poll() is None
             time.sleep(0.01)
-        measuring.terminate()
+        measuring.send_signal(ending)
         assert measuring.communicate(timeout=60)[1] == ""
-    assert measuring.returncode == 128 + signal.SIGTERM
+    assert measuring.returncode == 128 + ending
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_what_runs_on_when_its_terminal_is_gone_runs_on(tmp_path):
+    script = "echo $$ > pid.part; mv pid.part pid; until test -e go; do sleep 0.01; done"
+    program = ["nohup", sys.executable, "-m", "kepler", "measure", "--", "sh", "-c", script]
+    with subprocess.Popen(
+        program, cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as measuring:
+        while not (tmp_path / "pid").exists():
+            assert measuring.poll() is None
+            time.sleep(0.01)
+        measuring.send_signal(signal.SIGHUP)
+        (tmp_path / "go").touch()
+        assert "of CPU time" in measuring.communicate(timeout=60)[1]
+    assert measuring.returncode == 0
 
 
 def test_help_and_version_are_told():

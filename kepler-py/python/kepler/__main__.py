@@ -76,7 +76,9 @@ def _measure(options: argparse.Namespace) -> int:
     # An interrupt is for the command, which has it from the terminal; what it used until then is still told.
     signal.signal(signal.SIGINT, _leave_it)
     # Whoever ends this program means the command.
-    signal.signal(signal.SIGTERM, _end)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(ending, _end)
     try:
         m = kepler.measure_command(command)
     except (kepler.NotFound, kepler.PermissionDenied) as error:
