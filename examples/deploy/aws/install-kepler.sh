@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 REGISTRY=${REGISTRY:-}
 K3S_VERSION=${K3S_VERSION:-v1.34.2+k3s1}
+HELM_VERSION=${HELM_VERSION:-v3.22.0}
 export KUBECONFIG=/etc/rancher/k3s/k3s.yaml
 
 step() { printf '%s %s\n' "$(date -u +%FT%TZ)" "$*"; }
@@ -22,7 +23,7 @@ for image in images/*.tar; do
 done
 if ! command -v helm >/dev/null; then
     step "installing Helm"
-    curl -fsSL --retry 5 https://raw.githubusercontent.com/helm/helm/main/scripts/get-helm-3 | bash
+    curl -fsSL --retry 5 https://raw.githubusercontent.com/helm/helm/main/scripts/get-helm-3 | DESIRED_VERSION=$HELM_VERSION bash
 fi
 
 step "installing the chart"

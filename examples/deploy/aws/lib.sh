@@ -131,6 +131,17 @@ is_ours() {
     [[ $(aws s3api get-bucket-tagging --bucket "$1" --query "TagSet[?Key=='kepler-stack'].Value | [0]" --output text 2>/dev/null) == "$STACK_NAME" ]]
 }
 
+# The image of the stack's instance: a stack that is there keeps its own, since a newer one would replace the instance.
+image() {
+    local instance
+    if [[ -n $(stack_status) ]]; then
+        instance=$(output InstanceId)
+        aws ec2 describe-instances --instance-ids "$instance" --query 'Reservations[0].Instances[0].ImageId' --output text 2>/dev/null && return
+    fi
+    aws ssm get-parameter --name "$IMAGE_PARAMETER" --query Parameter.Value --output text ||
+        fail "there is no image at the public parameter $IMAGE_PARAMETER in $AWS_REGION: set IMAGE_PARAMETER"
+}
+
 # What failed, newest last, where a stack did not come to be.
 why() {
     aws cloudformation describe-stack-events --stack-name "$STACK_NAME" \
@@ -181,12 +192,14 @@ check_quota() {
 deploy() {
     local template=$1
     shift
-    local status parameters=(
+    local chosen status
+    chosen=$(image)
+    local parameters=(
         "ParameterKey=KeyName,ParameterValue=$KEY_NAME"
         "ParameterKey=AllowedCidr,ParameterValue=$CIDR"
         "ParameterKey=InstanceType,ParameterValue=$INSTANCE_TYPE"
         "ParameterKey=VolumeSize,ParameterValue=$VOLUME_SIZE"
-        "ParameterKey=ImageId,ParameterValue=$IMAGE_PARAMETER"
+        "ParameterKey=ImageId,ParameterValue=$chosen"
         "$@"
     )
     local arguments=(--stack-name "$STACK_NAME" --template-body "file://$HERE/$template" --capabilities CAPABILITY_IAM

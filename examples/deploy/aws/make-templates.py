@@ -30,8 +30,8 @@ Parameters:
     MinValue: 20
     MaxValue: 1000
   ImageId:
-    Type: AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>
-    Description: Name of the public parameter of an Ubuntu image, see IMAGE_PARAMETER in lib.sh
+    Type: AWS::EC2::Image::Id
+    Description: An Ubuntu image; another one makes another instance
 {parameters}
 Resources:
   Network:

@@ -151,6 +151,13 @@ def test_the_life_of_a_stack(aws):
     script("create-stack.sh", "--images", str(images))
     stacks = [s for s in cloud.describe_stacks()["Stacks"] if s["StackName"] == "kepler-k3s-stack"]
     assert len(stacks) == 1
+    # Ubuntu has a newer image meanwhile, which is no reason to begin anew.
+    newer = ec2.describe_images()["Images"][1]["ImageId"]
+    boto3.client("ssm").put_parameter(Name="/kepler/image", Type="String", Value=newer, DataType="aws:ec2:image", Overwrite=True)
+    said = script("deploy-automated-stack.sh", "--images", str(images), "--cidr", "203.0.113.9/32")
+    assert "updating kepler-k3s-stack" in said
+    now = cloud.describe_stacks(StackName="kepler-k3s-stack")["Stacks"][0]["Outputs"]
+    assert outputs == {o["OutputKey"]: o["OutputValue"] for o in now}
 
     def state():
         found = ec2.describe_instances(InstanceIds=[outputs["InstanceId"]])
@@ -213,6 +220,7 @@ def test_infrastructure_first_then_setup_by_ssh(aws):
     [
         (["--cidr", "0.0.0.0/0"], {}, "whole internet"),
         (["--cidr", "here"], {}, "expected an address"),
+        ([], {"IMAGE_PARAMETER": "/nowhere"}, "there is no image at the public parameter /nowhere"),
         (["--key-name", "other"], {}, "there is no key pair other"),
         (["--instance-type", "c5.meta"], {}, "there is no instance type c5.meta"),
         (["--zone", "x"], {}, "unknown flag --zone"),
