@@ -91,6 +91,7 @@ test-guest: ## a real virtual machine reads as its meter what the exporter says 
 
 test-deploy: tools $(DEPLOY)/.ready ## chart, manifests, rules, dashboards and AWS scripts, by the real tools
 	@command -v helm $(TOOLS)/helm >/dev/null || CGO_ENABLED=0 GOBIN=$(TOOLS) go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0
+	@command -v compose-go $(TOOLS)/compose-go >/dev/null || { CGO_ENABLED=0 GOBIN=$(TOOLS)/new go install -ldflags='-s -w' github.com/compose-spec/compose-go/v2/cmd@v2.16.2 && mv $(TOOLS)/new/cmd $(TOOLS)/compose-go; }
 	$(CARGO_DEB)
 	cargo build -p kepler-exporter -p kepler-model-server
 	cd examples/deploy/tests && PATH="$(DEPLOY)/bin:$$PATH:$(TOOLS)" python -m pytest -q

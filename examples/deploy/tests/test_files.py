@@ -1,5 +1,7 @@
 """What is neither chart, rules nor AWS: manifests, compose, systemd, images."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from conftest import DEPLOY, run, tool
+from test_rules import program
 
 TOP = DEPLOY.parents[1]
 MANIFESTS = sorted([*(DEPLOY / "k8s").rglob("kepler.yaml"), DEPLOY / "ollama/ollama.yaml"])
@@ -45,6 +48,26 @@ def test_compose_names_files_that_are_there():
         if build := service.get("build"):
             assert (DEPLOY / "compose" / build["context"] / build["dockerfile"]).exists()
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_compose_reads_its_file_as_it_is_meant():
+    """By the library that docker compose reads it with; what it does not know, it refuses."""
+    read = json.loads(run(tool("compose-go"), "-format=json", "compose.yaml", cwd=DEPLOY / "compose"))
+    assert set(read["services"]) == {"exporter", "model-server", "prometheus", "grafana"}
+    assert set(read["volumes"]) == {"prometheus", "grafana"}
+    for name in ("exporter", "model-server"):
+        service = read["services"][name]
+        assert service["build"]["context"] == str(TOP)
+        assert service["read_only"] and service["cap_drop"] == ["ALL"] and "privileged" not in service
+    exporter = read["services"]["exporter"]
+    assert (exporter["pid"], exporter["cap_add"]) == ("host", ["BPF", "PERFMON"])
+    known = run(program("kepler-exporter"), "--config.check", env=os.environ | exporter["environment"])
+    told = dict(line.split(": ", 1) for line in known.splitlines())
+    assert {key: told[key] for key in ("host.procfs", "host.sysfs", "modelServer.url")} == {
+        "host.procfs": "/host/proc # KEPLER_HOST_PROCFS",
+        "host.sysfs": "/host/sys # KEPLER_HOST_SYSFS",
+        "modelServer.url": "'http://model-server:8100' # KEPLER_MODEL_SERVER_URL",
+    }
 
 
 def test_the_unit_is_understood(tmp_path):
