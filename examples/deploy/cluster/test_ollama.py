@@ -13,6 +13,7 @@ from conftest import CHART, TRIED, address, ask, is_ready, picture, pods
 
 NAMESPACE = "model-hosting"
 PORT = 11434
+TOKEN = "a-token-of-the-tests"
 HOST = """
 import json, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -60,6 +61,8 @@ def overlay(kubernetes):
             "endpoints": [{"addresses": [settings.ADDRESS]}],
         }
     )
+    secret = {"name": "model-manager-admin", "namespace": NAMESPACE}
+    kept.append({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "stringData": {"token": TOKEN}})
     try:
         cluster.apply(kept)
         yield text
@@ -84,6 +87,19 @@ def test_the_check_has_the_host_pull_what_the_manager_expects_and_reports_to_it(
     assert usage["health"]["ollama"]["healthy"] is True
     assert usage["store"] == f"configmap://{NAMESPACE}/model-usage-stats"
     assert usage["failing"] is None
+
+
+def test_statistics_are_kept_reset_and_taken_back(overlay, tmp_path):
+    manager = address("model-manager", NAMESPACE)
+    kept = tmp_path / "usage.json"
+    shown = lambda: json.loads(ask(f"http://{manager}/usage"))["models"]  # noqa: E731
+    cluster.deadline(lambda: "llama3.2:1b" in shown(), 60, "the model's statistics")
+    kept.write_text(ask(f"http://{manager}/usage"))
+    admin = ("-X", "POST", "-H", f"Authorization: Bearer {TOKEN}")
+    ask(f"http://{manager}/usage/reset", *admin)
+    cluster.deadline(lambda: "llama3.2:1b" not in shown(), 60, "the reset")
+    ask(f"http://{manager}/usage/import", *admin, "-H", "Content-Type: application/json", "--data-binary", f"@{kept}")
+    cluster.deadline(lambda: "llama3.2:1b" in shown(), 60, "the import")
 
 
 def host_answers():

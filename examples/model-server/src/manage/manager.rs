@@ -272,6 +272,15 @@ impl Manager {
 
     fn keep(&self, report: Report) {
         self.serving.reported(&report);
+        // An Ollama host keeps no figures of its own.
+        if report.kind == Kind::Ollama {
+            for name in report.replicas.iter().flat_map(|visit| &visit.pulled) {
+                if self.manifest.ollama.contains(name) {
+                    let counter = self.usage.model(name);
+                    counter.count(Event::Pull, SystemTime::now());
+                }
+            }
+        }
         self.reports().insert(report.kind, report);
     }
 

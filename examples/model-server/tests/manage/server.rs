@@ -427,15 +427,22 @@ fn use_is_counted_kept_and_forgotten_by_an_administrator_only() {
     // One report of each kind, and no more believed than its replicas show.
     for (kind, replicas) in [
         ("kepler", json!([])),
-        ("ollama", json!([{"address": "a", "reachable": true}])),
+        (
+            "ollama",
+            json!([{"address": "a", "reachable": true, "pulled": ["llama3.2:1b", "stranger"]}]),
+        ),
     ] {
         let report = json!({"kind": kind, "server": "s", "checked": "then", "healthy": true, "replicas": replicas});
         let (status, body) = server.ask("POST", "/api/health/report", "", Some(&report));
         assert_eq!(status, 200, "{body}");
     }
-    let health = server.get("/usage")["health"].clone();
+    let usage = server.get("/usage");
+    let health = &usage["health"];
     assert_eq!(health["kepler"]["healthy"], false, "{health}");
     assert_eq!(health["ollama"]["healthy"], true, "{health}");
+    // Of what an Ollama host pulled, what it was expected to.
+    assert_eq!(usage["models"]["llama3.2:1b"]["pulls"], 1, "{usage}");
+    assert!(usage["models"]["stranger"].is_null(), "{usage}");
 }
 
 #[test]
