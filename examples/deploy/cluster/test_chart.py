@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import yaml
@@ -31,6 +31,8 @@ from conftest import (
 )
 
 PORT = 9099
+# Panels of what a machine without graphics does not have, and of what one with a meter does not.
+NOT_HERE = {"Graphics processors", "Expected error of estimated zones"}
 SCRAPING = CHART.parents[1] / "prometheus/prometheus-kubernetes.yaml"
 # What every account may do, and the chart's objects that are not there yet when others are tried.
 EVERYBODY = {("selfsubjectreviews.authentication.k8s.io", "create")} | {
@@ -98,6 +100,56 @@ def test_prometheus_finds_the_pods_by_their_annotations_and_shows_true_names(rel
         assert found - {None} == {c["name"] for c in pod["spec"]["containers"]}
 
 
+def panels():
+    """Titles and queries of all panels of both dashboards, their variables filled in."""
+    for path in (CHART / "files/dashboards").glob("*.json"):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                query = target["expr"].replace("$carbon", "400")
+                yield panel["title"], re.sub(r"\$(instance|zone|namespace|pod)\b", ".*", query)
+
+
+@contextmanager
+def virtual_machine(folder):
+    """What an exporter takes for one: a process of that program, with a guest's name."""
+    program = folder / "qemu-system-x86_64"
+    shutil.copy("/bin/sh", program)
+    child = subprocess.Popen([program, "-c", "while :; do sleep 0.01; done", "-name", "guest=web"])
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_every_panel_of_the_dashboards_shows_something(release, tmp_path):
+    server = address("kepler-model-server", SERVING)
+    features = ["bpf_cpu_time_ms", "bpf_page_cache_hit"]
+    rows = {"source": "rapl-sysfs", "features": features, "rows": [[100.0, 0.0], [900.0, 1.0]]}
+    estimate = ("-H", "Content-Type: application/json", "--data", json.dumps(rows))
+    empty = {}
+    with virtual_machine(tmp_path), prometheus(tmp_path) as query:
+
+        def shown():
+            ask(f"http://{server}/estimate", *estimate)
+            # What is no question counts as an error.
+            with suppress(subprocess.CalledProcessError):
+                ask(f"http://{server}/model", "--data", "{")
+            empty.clear()
+            for title, expression in panels():
+                try:
+                    found = query(expression)
+                except subprocess.CalledProcessError:
+                    found = []
+                if not found:
+                    empty[title] = expression
+            return set(empty) <= NOT_HERE
+
+        with suppress(TimeoutError):
+            cluster.deadline(shown, 120, "every panel")
+    assert set(empty) <= NOT_HERE, empty
+
+
 def test_a_node_without_a_meter_takes_its_models_from_the_server(release):
     exporter = pods("kepler-exporter", NAMESPACE)[0]["status"]["podIP"]
 
@@ -140,14 +192,52 @@ VARIANTS = [
     (["values-production.yaml"], []),
     (["values-minikube.yaml"], []),
 ]
+# As an upgrade meets the older chart: by other selectors, at another port.
+OLDER = {
+    "Chart.yaml": "apiVersion: v2\nname: kepler\nversion: 0.6.1\n",
+    "templates/exporter.yaml": """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: {{ .Release.Name }}-kepler
+spec:
+  selector:
+    matchLabels: {app.kubernetes.io/name: kepler, app.kubernetes.io/component: exporter}
+  template:
+    metadata:
+      labels: {app.kubernetes.io/name: kepler, app.kubernetes.io/component: exporter}
+    spec:
+      containers:
+        - name: kepler-exporter
+          image: docker.io/local/busybox:1
+          imagePullPolicy: Never
+          args: [-c, /bin/busybox sleep 100000]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .Release.Name }}-kepler
+spec:
+  clusterIP: None
+  selector: {app.kubernetes.io/name: kepler, app.kubernetes.io/component: exporter}
+  ports: [{name: http, port: 9103, targetPort: http}]
+""",
+}
+OLDER_VALUES = {
+    "image": picture("kepler-exporter"),
+    "service": {"type": "ClusterIP", "port": 9103, "annotations": {"kept": "yes"}},
+    "serviceMonitor": {"enabled": True, "interval": "1m", "attachMetadata": {"node": True}},
+    "podAnnotations": {"kept": "too"},
+    "securityContext": {"privileged": True},
+    "canMount": {"usrSrc": False},
+    "redfish": {"enabled": False, "name": "redfish"},
+}
 OVERLAYS = ("exporter", "with-server", "server", "estimator-only", "openshift")
 
 
 def test_the_api_server_takes_every_object_without_a_warning(release):
     """The chart's and the overlays', with the kinds of Prometheus' operator and of OpenShift."""
-    for path in programs.kinds():
-        cluster.kubectl("apply", "--server-side", "-f", path, stdout=subprocess.DEVNULL)
-        cluster.kubectl("wait", "--for=condition=established", "-f", path, stdout=subprocess.DEVNULL)
+    operator_kinds()
     shown = set()
     for files, values in VARIANTS:
         flags = [word for file in files for word in ("--values", CHART / file)]
@@ -161,6 +251,39 @@ def test_the_api_server_takes_every_object_without_a_warning(release):
     assert shown == set(re.findall(r"^kind: (\w+)", templates, re.MULTILINE))
     for overlay in OVERLAYS:
         cluster.kubectl(*TRIED, "-k", CHART.parents[1] / "k8s" / overlay, stdout=subprocess.DEVNULL)
+
+
+def test_a_release_of_the_older_chart_is_upgraded_with_its_own_values(kubernetes, tmp_path):
+    """Selectors are for ever, so its DaemonSet goes first, as the documentation says."""
+    operator_kinds()
+    for name, text in OLDER.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    where = ("-n", "older")
+    quiet = {"stdout": subprocess.DEVNULL}
+    cluster.helm("install", "older", tmp_path, *where, "--create-namespace", "--wait", "--timeout=120s", **quiet)
+    given = {"input": json.dumps(OLDER_VALUES).encode(), "check": False, "capture_output": True}
+    refused = cluster.helm("upgrade", "older", CHART, *where, "--values=-", **given)
+    assert b"field is immutable" in refused.stderr, refused.stderr
+    cluster.kubectl("delete", "daemonset", "older-kepler", *where, **quiet)
+    install("older", "older", OLDER_VALUES, verb="upgrade")
+    try:
+        cluster.deadline(lambda: any(is_ready(pod) for pod in pods("kepler-exporter", "older")), 90, "the exporter")
+        exporter = pods("kepler-exporter", "older")[0]
+        assert exporter["metadata"]["annotations"]["kept"] == "too"
+        page = f"http://{exporter['status']['podIP']}:9103/metrics"
+        cluster.deadline(lambda: "kepler_node_cpu_watts" in ask(page), 60, "its first figures")
+        service = cluster.get("service", "older-kepler", *where)
+        assert (service["spec"]["ports"][0]["targetPort"], service["metadata"]["annotations"]["kept"]) == (9103, "yes")
+    finally:
+        cluster.helm("uninstall", "older", *where, **quiet)
+
+
+def operator_kinds():
+    """Has the cluster know the kinds of Prometheus' operator and of OpenShift."""
+    for path in programs.kinds():
+        cluster.kubectl("apply", "--server-side", "-f", path, stdout=subprocess.DEVNULL)
+        cluster.kubectl("wait", "--for=condition=established", "-f", path, stdout=subprocess.DEVNULL)
 
 
 def rights(account, namespace):

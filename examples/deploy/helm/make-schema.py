@@ -13,11 +13,13 @@ CHART = Path(__file__).parent / "kepler"
 FREE = {
     "annotations", "podAnnotations", "podLabels", "labels", "extraEnvVars", "nodeSelector", "affinity", "resources",
     "updateStrategy", "config", "settings", "basicAuthUsers", "namespaceSelector", "podSelector",
-    "startupProbe", "livenessProbe", "readinessProbe",
+    "startupProbe", "livenessProbe", "readinessProbe", "securityContext", "podSecurityContext", "attachMetadata", "endpoint",
+    "redfish",
 }  # fmt: skip
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 NODE_PORT = {"type": "integer", "minimum": 30000, "maximum": 32767}
 PULL = {"enum": ["Always", "IfNotPresent", "Never"]}
+DIGEST = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 COUNT = {"type": ["integer", "string"], "pattern": "^[0-9]+%?$", "minimum": 0}
 MODEL = {
     "type": "object",
@@ -35,6 +37,8 @@ ONLY = {
     "exporter.https.port": PORT,
     "exporter.https.nodePort": NODE_PORT,
     "image.pullPolicy": PULL,
+    "image.digest": DIGEST,
+    "modelServer.image.digest": DIGEST,
     "service.port": PORT,
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "modelServer.image.pullPolicy": PULL,

@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -26,6 +27,7 @@ VARIANTS = {
     "serving alone": ([], SERVER | {"exporter.enabled": "false"}),
     "not root": ([], {"exporter.nonRoot": "true"}),
     "api server": ([], {"exporter.pods": "apiserver", "podMonitor.enabled": "true"}),
+    "odd": ([DEPLOY / "tests/values-odd.yaml"], {}),
     "own certificate": ([], HTTPS | {"exporter.https.certificateSecret": "kepler-tls"}),
     "everything": (
         ["values-production.yaml"],
@@ -40,12 +42,25 @@ VARIANTS = {
 }
 
 
+class Loader(yaml.SafeLoader):
+    """As the API server reads: no key twice."""
+
+
+def mapping(loader, node):
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    assert len(keys) == len(set(keys)), f"twice at {node.start_mark}: {keys}"
+    return loader.construct_mapping(node, deep=True)
+
+
+Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+
+
 def template(files=(), values=None, kubernetes=KUBERNETES):
     flags = [word for file in files for word in ("--values", CHART / file)]
     flags += [word for key, value in (values or {}).items() for word in ("--set", f"{key}={value}")]
     name = ["kepler", CHART, "--namespace", "kepler-system"]
     text = run(tool("helm"), "template", *name, "--kube-version", kubernetes, *flags)
-    return [made for made in yaml.safe_load_all(text) if made]
+    return [made for made in yaml.load_all(text, Loader) if made]
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -129,6 +144,7 @@ def test_probes_ask_a_port_that_is_listened_on_for_a_path_that_is_served(objects
 
 def test_no_container_has_more_rights_than_it_needs(objects):
     for _, pod in pods(objects):
+        assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         for container in pod["spec"]["containers"]:
             rights = container["securityContext"]
             assert not rights.get("privileged")
@@ -233,15 +249,21 @@ def test_the_exporter_alone_and_the_server_alone():
 def test_values_of_the_older_chart_still_mean_what_they_meant(tmp_path):
     older = tmp_path / "values.yaml"
     older.write_text(
-        "service: {port: 9103, annotations: {a: b}}\nserviceMonitor: {enabled: true, interval: 1m}\n"
-        "podAnnotations: {c: d}\nimage: {repository: registry.example.com/kepler}\n"
+        "service: {type: ClusterIP, port: 9103, annotations: {a: b}}\n"
+        "serviceMonitor: {enabled: true, namespace: '', interval: 1m, scrapeTimeout: 10s, labels: {e: f}, attachMetadata: {node: true}}\n"
+        "podAnnotations: {c: d}\nimage: {repository: registry.example.com/kepler, pullPolicy: Always, tag: '1'}\n"
+        "securityContext: {privileged: true}\npodSecurityContext: {fsGroup: 1}\ncanMount: {usrSrc: false}\n"
+        "redfish: {enabled: false, name: redfish, fileContent: x}\nextraEnvVars: {KEPLER_LOG_LEVEL: '1', ENABLE_GPU: 'true'}\n"
     )
     objects = template([older])
     pod = one(objects, "DaemonSet", "kepler")["spec"]["template"]
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == "9103"
     assert pod["metadata"]["annotations"]["c"] == "d"
-    assert pod["spec"]["containers"][0]["ports"][0]["containerPort"] == 9103
-    assert pod["spec"]["containers"][0]["image"].startswith("registry.example.com/kepler:")
+    container = pod["spec"]["containers"][0]
+    assert container["ports"][0]["containerPort"] == 9103
+    assert container["image"] == "registry.example.com/kepler:1"
+    assert container["securityContext"]["privileged"] and "allowPrivilegeEscalation" not in container["securityContext"]
+    assert {"name": "ENABLE_GPU", "value": "true"} in container["env"]
     service = one(objects, "Service", "kepler")
     assert (
         service["spec"]["ports"][0]["port"],
@@ -250,7 +272,47 @@ def test_values_of_the_older_chart_still_mean_what_they_meant(tmp_path):
     assert service["metadata"]["annotations"] == {"a": "b"}
     config = yaml.safe_load(one(objects, "ConfigMap", "kepler")["data"]["config.yaml"])
     assert config["web"]["listenAddresses"] == [":9103"]
-    assert one(objects, "ServiceMonitor", "kepler")["spec"]["endpoints"][0]["interval"] == "1m"
+    monitor = one(objects, "ServiceMonitor", "kepler")
+    assert monitor["spec"]["endpoints"][0]["interval"] == "1m"
+    assert (monitor["spec"]["attachMetadata"], monitor["metadata"]["labels"]["e"]) == ({"node": True}, "f")
+    older.write_text("redfish: {enabled: true, fileContent: x}\n")
+    assert "exporter.config.experimental.platform.redfish" in refused("--values", older)
+
+
+def test_what_a_user_says_is_taken_word_for_word_and_breaks_nothing():
+    objects = template(*VARIANTS["odd"])
+    template_of = lambda kind, name: one(objects, kind, name)["spec"]["template"]  # noqa: E731
+    exporter, server = template_of("DaemonSet", "kepler"), template_of("Deployment", "kepler-model-server")
+    assert (exporter["metadata"]["labels"]["app"], server["metadata"]["labels"]["app"]) == ("kepler-exporter", "kepler-model-server")
+    assert exporter["metadata"]["labels"]["team"] == "42"
+    notes = exporter["metadata"]["annotations"]
+    assert (notes["prometheus.io/port"], notes["note"]) == ("1", 'a "quoted": #one')
+    container = exporter["spec"]["containers"][0]
+    assert container["image"] == "registry.example.com:5000/kepler@sha256:" + "0" * 63 + "1"
+    said = {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+    assert (said["MILLIONS"], said["yes"], said["HALF"]) == ("12000000", "true", "0.5")
+    assert said["SECRET"] == {"secretKeyRef": {"name": "s", "key": "k"}}
+    assert "--metrics.labels=comm # not a comment" in container["args"]
+    assert "priorityClassName" not in exporter["spec"] and exporter["spec"]["runtimeClassName"] == "nvidia"
+    arguments = server["spec"]["containers"][0]["args"]
+    assert "--usage-store=postgres://user:a%20b@db/x?a: b #c" in arguments and "--rate-limit=2000000/s" in arguments
+    assert one(objects, "ConfigMap", "kepler-model-server-settings")["data"] == {"LIMIT": "3000000", "on": "off"}
+    job = one(objects, "CronJob", "model-health-check")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert job["tolerations"] == server["spec"]["tolerations"] == [{"operator": "Exists"}]
+    ingress = one(objects, "Ingress", "kepler-model-server")
+    assert ingress["spec"]["rules"][0]["host"] == "*.example.com"
+    notes = ingress["metadata"]["annotations"]
+    assert (notes["nginx.ingress.kubernetes.io/limit-rps"], notes["nginx.ingress.kubernetes.io/proxy-body-size"], notes["own"]) == ("7", "10m", "yes")
+    assert one(objects, "ServiceMonitor", "kepler")["spec"]["endpoints"][0]["basicAuth"]["username"]["key"] == "user"
+    assert one(objects, "ConfigMap", "kepler-dashboard-kepler")["metadata"]["namespace"] == "grafana"
+
+
+def test_passwords_are_in_secrets():
+    objects = template(*VARIANTS["odd"])
+    web = yaml.safe_load(one(objects, "Secret", "kepler-web")["stringData"]["web.yaml"])
+    assert set(web["basic_auth_users"]) == {"alice"}
+    assert web["tls_server_config"]["cert_file"] == "/etc/kepler-certificate/tls.crt"
+    assert not [made for made in of(objects, "ConfigMap") if "basic_auth" in json.dumps(made)]
 
 
 def test_exporters_ask_the_model_server_that_is_theirs():
@@ -286,23 +348,31 @@ def test_settings_roll_the_pods():
         "exporter.modelServer=maybe",
         "modelServer.usageStore=redis",
         "modelServer.replica=2",
+        "image.digest=sha256:12",
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(value):
-    command = [
-        tool("helm"),
-        "template",
-        "kepler",
-        str(CHART),
-        "--kube-version",
-        KUBERNETES,
-        "--set",
-        value,
-    ]
+    key = value.partition("=")[0].rpartition(".")[2]
+    assert key in refused("--set", value)
+
+
+def test_the_values_that_its_page_names_are_there():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    rows = re.findall(r"^\| (`.+?`) \|", (CHART / "README.md").read_text(), re.MULTILINE)
+    assert rows
+    for names in (re.findall("`(.+?)`", row) for row in rows):
+        for name in names:
+            # A part of the one before, where it begins with a point
+            path = names[0].split(".")[:-1] + name[1:].split(".") if name.startswith(".") else name.split(".")
+            assert functools.reduce(lambda part, key: part[key], path, values) is not None, name
+
+
+def refused(*flags):
+    """What Helm says of values that it does not take."""
+    command = [tool("helm"), "template", "kepler", str(CHART), "--kube-version", KUBERNETES, *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    key = value.partition("=")[0].rpartition(".")[2]
-    assert key in done.stderr, done.stderr
+    return done.stderr
 
 
 def test_the_chart_is_packed_and_had_from_an_index(tmp_path):

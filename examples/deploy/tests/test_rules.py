@@ -38,8 +38,8 @@ def test_what_the_kubernetes_settings_name_is_what_the_chart_writes():
         "prometheus_io_port",
         "prometheus_io_path",
     }
-    chart = (CHART / "templates/exporter/daemonset.yaml").read_text()
-    assert all(name.replace("_io_", ".io/") in chart for name in annotations)
+    written = (DEPLOY / "k8s/exporter/kepler.yaml").read_text()
+    assert all(name.replace("_io_", ".io/") in written for name in annotations)
 
 
 def free_port():

@@ -38,13 +38,69 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* A digest says all: with one, the tag counts no more. */}}
 {{- define "kepler.exporterImage" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
 {{- $tag := default .Chart.AppVersion .Values.image.tag -}}
 {{ .Values.image.repository }}:{{ $tag }}{{ if .Values.exporter.nonRoot }}{{ .Values.exporter.nonRootTagSuffix }}{{ end }}
 {{- end -}}
+{{- end -}}
 
 {{- define "kepler.serverImage" -}}
-{{ .Values.modelServer.image.repository }}:{{ default .Chart.AppVersion .Values.modelServer.image.tag }}
+{{- with .Values.modelServer.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A value as text, quoted: a number of a file is a float to Helm, whose millions would be written 1e+06. */}}
+{{- define "kepler.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}
+{{- printf "%.0f" . | quote -}}
+{{- else -}}
+{{- . | quote -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Variables by name: a value, or where it comes from (valueFrom). */}}
+{{- define "kepler.variables" -}}
+{{- range $name, $value := . }}
+- name: {{ $name | quote }}
+  {{- if kindIs "map" $value }}
+  {{- toYaml $value | nindent 2 }}
+  {{- else }}
+  value: {{ include "kepler.text" $value }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Of which pods Prometheus reads metrics, where it goes by annotations. */}}
+{{- define "kepler.scrape" -}}
+{{- if .root.Values.scrape.annotations -}}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .port | quote }}
+prometheus.io/path: /metrics
+{{- end -}}
+{{- end -}}
+
+{{/* The exporter's rights; an older chart's securityContext lies over them. */}}
+{{- define "kepler.exporterRights" -}}
+{{- $rights := dict "privileged" false "readOnlyRootFilesystem" true "allowPrivilegeEscalation" false "runAsUser" 0
+    "capabilities" (dict "drop" (list "ALL") "add" .Values.exporter.capabilities) -}}
+{{- if .Values.exporter.nonRoot -}}
+{{- /* File capabilities count only where an executable may have more rights than who starts it. */ -}}
+{{- $rights = mergeOverwrite $rights (dict "runAsUser" 1000 "runAsGroup" 1000 "runAsNonRoot" true "allowPrivilegeEscalation" true) -}}
+{{- end -}}
+{{- $rights = mergeOverwrite $rights (deepCopy .Values.securityContext) -}}
+{{- if $rights.privileged -}}
+{{- $_ := unset $rights "allowPrivilegeEscalation" -}}
+{{- end -}}
+{{- toYaml $rights -}}
 {{- end -}}
 
 {{/* The exporter's settings: what the chart knows, under what the user says. */}}
@@ -89,6 +145,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* What ingress-nginx is told; modelServer.ingress.annotations lie over it. */}}
+{{- define "kepler.ingressLimits" -}}
+nginx.ingress.kubernetes.io/limit-rps: {{ .rateLimit | quote }}
+nginx.ingress.kubernetes.io/proxy-body-size: {{ .bodySize | quote }}
+nginx.ingress.kubernetes.io/proxy-read-timeout: {{ .timeoutSeconds | quote }}
+nginx.ingress.kubernetes.io/proxy-send-timeout: {{ .timeoutSeconds | quote }}
+nginx.ingress.kubernetes.io/ssl-redirect: {{ .sslRedirect | quote }}
+{{- end -}}
+
 {{/* The models that are expected, as `pull` and `check` read them. */}}
 {{- define "kepler.manifest" -}}
 {{- toYaml (dict "models" .Values.modelServer.models) -}}
@@ -96,6 +161,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- define "kepler.adminSecret" -}}
 {{- default "kepler-model-server-admin" .Values.modelServer.adminTokenSecret -}}
+{{- end -}}
+
+{{/* Where pods of the model server and of its checks may run. */}}
+{{- define "kepler.serverPlace" -}}
+{{- with .Values.modelServer.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.modelServer.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.modelServer.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "kepler.pullSecrets" -}}
