@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import urllib.parse
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cluster
-import images
+import dockerfiles
 import programs
 import settings
 
@@ -20,8 +21,10 @@ BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 STATIC = BUILT / f"{os.uname().machine}-unknown-linux-musl"
 EXPORTER = Path(os.environ.get("KEPLER_EXPORTER", BUILT / "release/kepler-exporter"))
 SERVER = Path(os.environ.get("KEPLER_MODEL_SERVER", STATIC / "release/kepler-model-server"))
-# Images come by no registry; the second tag is what an upgrade goes to.
-PROGRAMS = {"kepler-exporter": EXPORTER, "kepler-model-server": SERVER}
+# Each program, and where below cargo's folder it is built.
+PROGRAMS = {"exporter": (EXPORTER, "release"), "model-server": (SERVER, f"{STATIC.name}/release")}
+# Each image: its Dockerfile's folder, and the stage that it ends with. The second tag is what an upgrade goes to.
+IMAGES = (("exporter", ""), ("exporter", "nonroot"), ("model-server", ""))
 TAGS = ("1", "2")
 NAMESPACE, SERVING = "kepler-system", "kepler-model-server"
 PIPELINES = ("ec2-0.7.11", "specpower-0.7.11")
@@ -48,26 +51,35 @@ def install(name, namespace, values, verb="install"):
     )  # fmt: skip
 
 
+def command(name):
+    """What `make programs` has cargo do for a program, and its Dockerfile has to as well."""
+    found = re.search(rf"cargo (build --release --locked -p kepler-{name}\b.*)", (ROOT / "Makefile").read_text())
+    return found[1].replace("$(MUSL)", STATIC.name)
+
+
 @pytest.fixture(scope="session")
-def kubernetes(tmp_path_factory):
+def archives(tmp_path_factory):
+    """The archives of each image, built by its Dockerfile: one for each tag."""
     if os.geteuid() != 0:
-        pytest.skip("a cluster needs root")
+        pytest.skip("images and a cluster need root")
     programs.build()
     folder = tmp_path_factory.mktemp("images")
-    archives = []
-    for name, program in PROGRAMS.items():
-        files = {f"/{name}": program, **images.libraries(program)}
-        for tag in TAGS:
-            made = images.image(f"docker.io/local/{name}:{tag}", folder / f"{name}-{tag}.tar", [f"/{name}"], files)
-            archives.append(made)
-    files = {"/kepler-exporter": EXPORTER, **images.libraries(EXPORTER)}
-    name = f"docker.io/local/kepler-exporter:{TAGS[0]}-nonroot"
-    bpf_and_perfmon = images.file_capabilities(38, 39)
-    made = images.image(name, folder / "nonroot.tar", ["/kepler-exporter"], files, bpf_and_perfmon)
-    archives.append(made)
+    made = {}
+    with dockerfiles.builder(ROOT) as builder:
+        for name, (program, below) in PROGRAMS.items():
+            builder.cargo_built(command(name), program, f"{below}/kepler-{name}")
+        for name, stage in IMAGES:
+            tags = [f"docker.io/local/kepler-{name}:{tag}{stage and f'-{stage}'}" for tag in TAGS]
+            dockerfile = ROOT / f"examples/{name}/Dockerfile"
+            made[name, stage] = builder.build(dockerfile, folder / f"{name}{stage}", tags, stage)
+    return made
+
+
+@pytest.fixture(scope="session")
+def kubernetes(archives):
     cluster.down()
     try:
-        cluster.up(archives)
+        cluster.up([path for paths in archives.values() for path in paths])
         yield cluster
     finally:
         if "KUBE_KEEP" not in os.environ:

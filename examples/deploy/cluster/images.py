@@ -4,26 +4,11 @@ import hashlib
 import io
 import json
 import os
-import struct
-import subprocess
 import tarfile
 from pathlib import Path
 
 
-def libraries(program):
-    """The shared libraries of a program, where the image has to have them as well."""
-    listed = subprocess.run(["ldd", program], check=False, capture_output=True, text=True).stdout
-    words = (word for line in listed.splitlines() for word in line.split())
-    return {path: path for path in words if path.startswith("/")}
-
-
-def file_capabilities(*numbers):
-    """What `setcap ..+ep` writes to a file, as linux/capability.h lays it out: whoever runs it has these."""
-    words = [sum(1 << n % 32 for n in numbers if n // 32 == half) for half in (0, 1)]
-    return struct.pack("<5I", 0x02000001, words[0], 0, words[1], 0)
-
-
-def image(name, out, entrypoint, files, capabilities=b""):
+def image(name, out, entrypoint, files):
     """An image archive of just these files, `{path in the image: file here}`."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
@@ -36,8 +21,6 @@ def image(name, out, entrypoint, files, capabilities=b""):
             entry = tarfile.TarInfo(path.lstrip("/"))
             content = Path(source).read_bytes()
             entry.size, entry.mode = len(content), 0o755
-            if capabilities and path == entrypoint[0]:
-                entry.pax_headers["SCHILY.xattr.security.capability"] = capabilities.decode("utf-8", "surrogateescape")
             tar.addfile(entry, io.BytesIO(content))
     digest = hashlib.sha256(layer.getvalue()).hexdigest()
     config = json.dumps(

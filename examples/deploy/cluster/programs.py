@@ -13,6 +13,7 @@ VERSION = "1.34.2"
 PACKAGES = {
     "containerd": "containerd",
     "runc": "runc",
+    "buildah": "buildah",
     "iptables": "iptables",
     "conntrack": "conntrack",
     "ip": "iproute2",
