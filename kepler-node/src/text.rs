@@ -39,14 +39,37 @@ impl<'e> ScopedTask<'e> for LongText {
         Ok(run(&mut self.0).map(Letters::from))
     }
 
+    #[expect(
+        unsafe_code,
+        reason = "napi takes a text that it does not copy by its place"
+    )]
     fn resolve(&mut self, env: &'e Env, output: Result<Letters>) -> napi::Result<JsString<'e>> {
         match settle(*env, output)? {
             Letters::Ascii(text) => {
-                JsStringLatin1::from_data(env, text).map(JsStringLatin1::into_value)
+                let (place, length) = (text.as_ptr(), text.len());
+                let gone = held(env, text.capacity())?;
+                // SAFETY: the text stays where it is until `gone` drops it, when nobody has the string any more.
+                unsafe { JsStringLatin1::from_external(env, place, length, text, gone) }
+                    .map(JsStringLatin1::into_value)
             }
             Letters::Utf16(text) => {
-                JsStringUtf16::from_data(env, text).map(JsStringUtf16::into_value)
+                let (place, length) = (text.as_ptr(), text.len());
+                let gone = held(env, 2 * text.capacity())?;
+                // SAFETY: as above.
+                unsafe { JsStringUtf16::from_external(env, place, length, text, gone) }
+                    .map(JsStringUtf16::into_value)
             }
         }
     }
+}
+
+/// Tells the garbage collector of bytes that it does not see, and again when they are gone: else it would let texts pile up.
+fn held<T>(env: &Env, bytes: usize) -> napi::Result<impl FnOnce(Env, T) + use<T>> {
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    env.adjust_external_memory(bytes)?;
+    Ok(move |env: Env, text| {
+        drop(text);
+        // An environment that has ended counts no more.
+        env.adjust_external_memory(-bytes).ok();
+    })
 }

@@ -108,6 +108,18 @@ test('the text of a model is its own, whatever letters and however many it has',
   }
 })
 
+test('texts that nobody holds any more do not pile up', async () => {
+  const made = PowerModel.fromJsonSync(JSON.stringify({ ...FILE, name: 'x'.repeat(1_000_000) }))
+  const before = process.memoryUsage.rss()
+  let most = before
+  for (let i = 0; i < 500; i++) {
+    await made.toJson()
+    most = Math.max(most, process.memoryUsage.rss())
+  }
+  // 500 MB where the garbage collector does not know of them
+  assert.ok(most - before < 250e6, `${(most - before) / 1e6} MB`)
+})
+
 test('long arrays are taken by and by, and the same as typed ones', async () => {
   const cpu = Array.from({ length: 50_001 }, (_, row) => row / 100)
   const typed = { bpf_cpu_time_ms: Float64Array.from(cpu), cpu_cycles: new Float64Array(cpu.length) }
