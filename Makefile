@@ -63,7 +63,7 @@ bench: tools $(PYTEST) $(NODE) ## every figure of the README (takes a while; bes
 	cargo build --release -p kepler-exporter -p kepler-model-server -p kepler-benches
 	cd kepler-py && $(BIN)/maturin develop --release --quiet
 	cd kepler-node && npm run --silent build
-	status=0; $(BIN)/python benches/figures.py sampling exporter short prometheus server hooks cost || status=1; \
+	status=0; $(BIN)/python benches/figures.py sampling exporter kubelet short prometheus server hooks cost || status=1; \
 		$(BIN)/python benches/bindings.py; cargo bench -p kepler-benches; exit $$status
 
 soak: ## an hour of 100 forks a second: memory and series stay flat (as root)

@@ -2,6 +2,7 @@
 
     python3 benches/figures.py sampling    CPU of a sample by process and thread, buffers, text, pod lists
     python3 benches/figures.py exporter    CPU, memory and scrape time under 2,000 and 300 processes
+    python3 benches/figures.py kubelet     CPU of a poll of a kubelet's 2,000 pods by HTTPS, all in (openssl)
     python3 benches/figures.py short       short-lived processes against getrusage
     python3 benches/figures.py prometheus  the same through a real Prometheus
     python3 benches/figures.py server      the model server with both public pipelines: start, memory, latency (wrk)
@@ -18,16 +19,20 @@ import contextlib
 import gzip
 import json
 import os
+import random
 import re
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 BIN = Path(os.environ.get("KEPLER_BIN") or Path(__file__).resolve().parent.parent / "target" / "release")
@@ -195,6 +200,89 @@ def exporter_figures():
                 limits = {"times_plain": at_most(2)}
             plain[families] = used
             tell(f"exporter, {processes} processes, {families} families{', gzip' if gzipped else ''}", figures, **limits)
+
+
+def pod(number, restarts):
+    """A pod as a kubelet tells of it, with what a small deployment puts into one."""
+    env = [{"name": f"SETTING_{n}", "value": f"https://service-{n}.shop.svc.cluster.local:8443/v1"} for n in range(12)]
+    conditions = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
+    image = "registry.example/shop/web:1.2"
+    return json.dumps({
+        "metadata": {"name": f"web-{number}", "namespace": "shop", "uid": f"{number:08x}-1f0c-4f9e-8a11-0b2d8e7c5a33",
+                     "resourceVersion": str(number), "labels": {"app": "web"}},
+        "spec": {"nodeName": "node", "containers": [
+            {"name": "app", "image": image, "env": env, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+             "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10}}]},
+        "status": {"phase": "Running", "conditions": [
+            {"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            for kind in conditions],
+            "containerStatuses": [{"name": "app", "containerID": f"containerd://{number:064x}", "restartCount": restarts,
+                                   "ready": True, "image": image}]},
+    }, separators=(",", ":"))
+
+
+@contextlib.contextmanager
+def stand_in_kubelet(folder, pods):
+    """A kubelet that tells its pods in another order each time, as kubelets do, one in a hundred of them changed. Yields its
+    address and the times at which it answered."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=kubelet", "-keyout",
+         folder / "key", "-out", folder / "crt", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-addext", "basicConstraints=critical,CA:FALSE"], check=True, capture_output=True)
+    texts, answered, chance = [pod(number, 0) for number in range(1, pods + 1)], [], random.Random(1)
+
+    class Answers(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            for place in range(0, pods, 100):
+                texts[place] = pod(1_000_000 + chance.randrange(1_000_000), len(answered))
+            chance.shuffle(texts)
+            body = ('{"kind":"PodList","metadata":{},"items":[' + ",".join(texts) + "]}").encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            answered.append(len(body))
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.daemon_threads = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "crt", folder / "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{server.server_address[1]}", answered
+    finally:
+        server.shutdown()
+
+
+def kubelet():
+    pods = 2000
+    with tempfile.TemporaryDirectory() as folder, stand_in_kubelet(Path(folder), pods) as (url, answered):
+        config = Path(folder, "kubeconfig")
+        config.write_text(json.dumps({
+            "current-context": "t", "contexts": [{"name": "t", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": url, "certificate-authority": "crt"}}],
+            "users": [{"name": "u", "user": {"token": "t"}}]}))
+        flags = ["--fake", "--kube.enable", f"--kube.config={config}", f"--kube.kubelet-url={url}", "--node-name=node",
+                 "--kube.pod-informer.poll-interval=1s"]
+        with exporter(*flags) as child:
+            tasks = Path(f"/proc/{child.pid}/task").iterdir()
+            asking = next(task for task in tasks if (task / "comm").read_text() == "pods\n")
+            each = []
+            while len(each) < 21:
+                before, seen = int((asking / "schedstat").read_text().split()[0]), len(answered)
+                while len(answered) == seen:
+                    time.sleep(0.01)
+                # What it does with the answer it does within the second.
+                time.sleep(0.5)
+                each.append((int((asking / "schedstat").read_text().split()[0]) - before) / 1e6)
+            tell("a kubelet's poll by HTTPS, CPU time", {"pods": pods, "kib": answered[-1] // 1024, "ms": round(statistics.median(each), 2),
+                 "least_ms": round(min(each), 2)}, ms=at_most(5))
 
 
 def short():
@@ -373,7 +461,7 @@ def server():
         child.wait(timeout=30)
 
 
-FIGURES = {"sampling": sampling, "exporter": exporter_figures, "short": short, "prometheus": prometheus, "hooks": hooks,
+FIGURES = {"sampling": sampling, "exporter": exporter_figures, "kubelet": kubelet, "short": short, "prometheus": prometheus, "hooks": hooks,
            "cost": cost, "server": server, "soak": soak}
 
 if __name__ == "__main__":

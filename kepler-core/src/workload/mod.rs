@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::host::Host;
 use crate::process::Process;
 
-pub use pods::{Change, PodContainer, PodEntry, PodTable, Qos, Role};
+pub use pods::{Change, PodContainer, PodEntry, PodLists, PodTable, Qos, Role};
 
 /// What brought a container up, as its cgroup path tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kepler_core::monitor::{Monitor, Snapshot, State, UsageChoice};
 use kepler_core::usage::{NodeUsage, ProcessUsage, Scripted, UnnamedUsage, Usage};
-use kepler_core::workload::{Change, PodTable, Qos, Role};
+use kepler_core::workload::{Change, PodEntry, PodLists, PodTable, Qos, Role};
 use kepler_core::{ErrorKind, Host};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -343,7 +343,57 @@ fn two_thousand_pods_are_read_whole() {
     assert!(table.container(&format!("{:064x}", 1999)).is_some());
 }
 
+/// A table's version and pods in order, and in which pod each of these containers is found.
+fn told(table: &PodTable, letters: &str) -> (String, Vec<PodEntry>, Vec<Option<String>>) {
+    let mut pods: Vec<PodEntry> = table.pods().cloned().collect();
+    pods.sort_by(|a, b| a.pod.uid.cmp(&b.pod.uid));
+    let holder = |letter| {
+        let found = table.container(&id(letter));
+        found.map(|(entry, _)| entry.pod.uid.to_string())
+    };
+    let holders = letters.chars().map(holder).collect();
+    (table.version().to_owned(), pods, holders)
+}
+
 proptest! {
+    /// Pods come and go, change, stand elsewhere in the next list, and begin alike; a list is broken in between.
+    #[test]
+    fn one_list_after_another_is_read_as_if_each_were_the_first(
+        rounds in prop::collection::vec(
+            (
+                prop::collection::vec((0_u32..5, 0_u32..3, any::<bool>()), 0..6).prop_shuffle(),
+                prop::option::weighted(0.2, (any::<prop::sample::Index>(), any::<u8>())),
+                any::<bool>(),
+            ),
+            1..6,
+        ),
+    ) {
+        let (mut lists, mut text) = (PodLists::default(), Vec::new());
+        for (pods, damage, pretty) in rounds {
+            let made = pods.into_iter().map(|(number, restarts, long)| {
+                let mut pod = pod();
+                pod["metadata"]["uid"] = format!("{number:08x}-1f0c-4f9e-8a11-0b2d8e7c5a33").into();
+                let letter = char::from_digit(10 + number, 16).unwrap();
+                pod["status"]["containerStatuses"] = json!([status("app", letter, restarts)]);
+                if long {
+                    pod["metadata"]["name"] = "x".repeat(200).into();
+                }
+                pod
+            });
+            let made = json!({"metadata": {"resourceVersion": "42"}, "items": made.collect::<Vec<_>>()});
+            text.clear();
+            let json = if pretty { format!("{made:#}") } else { made.to_string() };
+            text.extend_from_slice(json.as_bytes());
+            if let Some((at, byte)) = damage {
+                let length = text.len();
+                text[at.index(length)] = byte;
+            }
+            let alone = PodTable::parse(&text).map(|table| told(&table, "abcdef"));
+            let after = lists.next(&mut text).map(|table| told(&table, "abcdef"));
+            prop_assert_eq!(alone.map_err(|e| e.to_string()), after.map_err(|e| e.to_string()));
+        }
+    }
+
     #[test]
     fn no_answer_panics(
         cut in 0_usize..4000,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
-use kepler_core::workload::{Change, PodTable};
+use kepler_core::workload::{Change, PodLists, PodTable};
 use ureq::Agent;
 
 use super::access::Access;
@@ -93,7 +93,9 @@ impl PodSource for ApiServer {
         loop {
             // From the server's cache: every node asks at once when the cluster comes up.
             let url = self.url("&resourceVersion=0");
-            let mut table = pods(&self.access, &agent, &url, &mut Vec::new())?;
+            // Listed so seldom that nothing is kept for the next time.
+            let (lists, json) = (&mut PodLists::default(), &mut Vec::new());
+            let mut table = pods(&self.access, &agent, &url, lists, json)?;
             (around.publish)(table.clone());
             while let Ended::InTime = self.watch(&agent, &mut table, around)? {}
             std::thread::sleep(GAP);

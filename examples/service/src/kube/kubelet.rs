@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use kepler_core::workload::PodTable;
+use kepler_core::workload::{PodLists, PodTable};
 use serde::Deserialize;
 use ureq::Agent;
 
@@ -82,11 +82,12 @@ impl PodSource for Kubelet {
         let url = self.url()?;
         let access = self.own_access();
         let agent = access.agent()?;
-        // Kept from answer to answer: a new one costs as much as a quarter of what is in it.
-        let mut answer = Vec::new();
+        // Both are kept from answer to answer: new memory costs as much as a quarter of what is in it.
+        let (mut lists, mut answer) = (PodLists::default(), Vec::new());
         loop {
             let asked = Instant::now();
-            (around.publish)(pods(&access, &agent, &url, &mut answer)?);
+            let table = pods(&access, &agent, &url, &mut lists, &mut answer)?;
+            (around.publish)(table);
             around.unknown.answered();
             let interval = self.settings.interval;
             while asked.elapsed() < interval {
@@ -99,11 +100,12 @@ impl PodSource for Kubelet {
     }
 }
 
-/// Asks a server for a pod list, by way of `json`.
+/// Asks a server for the next pod list, by way of `json`.
 pub(super) fn pods(
     access: &Access,
     agent: &Agent,
     url: &str,
+    lists: &mut PodLists,
     json: &mut Vec<u8>,
 ) -> Result<PodTable, String> {
     let answer = access.get(agent, url, SILENCE)?;
@@ -112,7 +114,7 @@ pub(super) fn pods(
     json.clear();
     let read = body.reader().read_to_end(json);
     read.map_err(|e| format!("{url}: {e}"))?;
-    PodTable::parse(json).map_err(|e| format!("{url}: {e}"))
+    lists.next(json).map_err(|e| format!("{url}: {e}"))
 }
 
 #[derive(Deserialize)]

@@ -129,6 +129,22 @@ impl<'a> Json<'a> {
         Err(self.wrong(start, "an end"))
     }
 
+    /// Where the next value begins, and the text from there on.
+    pub(super) fn rest(&mut self) -> (usize, &'a str) {
+        self.peek();
+        (self.at, self.text.get(self.at..).unwrap_or_default())
+    }
+
+    /// Steps over a value that is so many bytes long.
+    pub(super) fn step(&mut self, length: usize) {
+        self.at += length;
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
     /// Whether an object comes next.
     pub(super) fn is_object(&mut self) -> bool {
         self.peek() == Some(b'{')

@@ -1,6 +1,7 @@
 //! Which pods run on a node, as the kubelet or the API server tells. Text in, names out: whoever has the text fetched it.
 
 mod json;
+mod lists;
 mod shape;
 mod watch;
 
@@ -13,6 +14,9 @@ use crate::error::{Error, Result};
 
 use super::{Pod, Workload};
 
+use lists::Listed;
+
+pub use lists::PodLists;
 pub use watch::Change;
 
 /// How a pod ranks when resources run short.
@@ -105,17 +109,25 @@ impl PodTable {
     /// # Errors
     /// [`Error::Malformed`] when it is no pod list; [`Error::TooLarge`] above 64 MiB or 10,000 pods.
     pub fn parse(json: &[u8]) -> Result<Self> {
+        Self::read(json, |_| None).map(|(table, _)| table)
+    }
+
+    /// Reads a pod list but for the pods that `known` knows by the text that begins with theirs: it tells their length.
+    fn read(
+        json: &[u8],
+        known: impl Fn(&str) -> Option<(usize, Arc<PodEntry>)>,
+    ) -> Result<(Self, Vec<Listed>)> {
         bound("a pod list", json.len(), TEXT_LIMIT)?;
-        let (version, entries) = shape::list(json)?;
+        let (version, listed) = shape::list(json, known)?;
         let mut table = Self {
-            pods: HashMap::with_capacity(entries.len()),
-            containers: HashMap::with_capacity(entries.len() * 2),
+            pods: HashMap::with_capacity(listed.len()),
+            containers: HashMap::with_capacity(listed.len() * 2),
             version,
         };
-        for entry in entries {
-            table.insert(entry);
+        for pod in &listed {
+            table.insert(&pod.entry);
         }
-        Ok(table)
+        Ok((table, listed))
     }
 
     /// How many pods there are.
@@ -149,14 +161,13 @@ impl PodTable {
         &self.version
     }
 
-    fn insert(&mut self, entry: PodEntry) {
-        let entry = Arc::new(entry);
-        let before = (self.pods).insert(Arc::clone(&entry.pod.uid), Arc::clone(&entry));
+    fn insert(&mut self, entry: &Arc<PodEntry>) {
+        let before = (self.pods).insert(Arc::clone(&entry.pod.uid), Arc::clone(entry));
         if let Some(before) = before {
             self.forget(&before);
         }
         for (place, container) in entry.containers.iter().enumerate() {
-            let found = (Arc::clone(&entry), place);
+            let found = (Arc::clone(entry), place);
             self.containers.insert(Arc::clone(&container.id), found);
         }
     }

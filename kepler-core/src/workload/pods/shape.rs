@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 
 use super::super::Pod;
 use super::json::Json;
+use super::lists::Listed;
 use super::{PODS_LIMIT, PodContainer, PodEntry, Qos, Role, bound};
 
 /// What Kubernetes allows a name to be at most.
@@ -54,8 +55,12 @@ struct Ran<'a> {
     ended_before: Cow<'a, str>,
 }
 
-/// The version and the pods of a list.
-pub(super) fn list(json: &[u8]) -> Result<(Arc<str>, Vec<PodEntry>)> {
+/// The version and the pods of a list. `known` is asked for each pod with the text from it on, and tells the pod and its length
+/// there, where it knows them.
+pub(super) fn list(
+    json: &[u8],
+    known: impl Fn(&str) -> Option<(usize, Arc<PodEntry>)>,
+) -> Result<(Arc<str>, Vec<Listed>)> {
     let (mut metadata, mut kind) = (Metadata::default(), Cow::Borrowed(""));
     let (mut pods, mut count, mut listed) = (Vec::new(), 0, false);
     let mut json = Json::new(json, "a pod list")?;
@@ -69,7 +74,19 @@ pub(super) fn list(json: &[u8]) -> Result<(Arc<str>, Vec<PodEntry>)> {
                 if count > PODS_LIMIT {
                     return json.skip();
                 }
-                Object::read(json).map(|object| pods.extend(object.entry()))
+                let (start, text) = json.rest();
+                let entry = match known(text) {
+                    Some((length, entry)) => {
+                        json.step(length);
+                        Some(entry)
+                    }
+                    None => Object::read(json)?.entry().map(Arc::new),
+                };
+                pods.extend(entry.map(|entry| Listed {
+                    place: start..json.place(),
+                    entry,
+                }));
+                Ok(())
             })?;
             Ok(())
         }

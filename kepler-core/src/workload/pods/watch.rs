@@ -1,6 +1,7 @@
 //! One line of an API server's watch.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
@@ -53,7 +54,7 @@ impl PodTable {
         let change = match (&*kind, object.entry()) {
             ("ADDED" | "MODIFIED", Some(entry)) => {
                 bound("the number of pods", self.len() + 1, PODS_LIMIT)?;
-                self.insert(entry);
+                self.insert(&Arc::new(entry));
                 Change::Updated
             }
             ("DELETED", Some(entry)) => {
