@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use kepler_core::Note;
 use kepler_core::monitor::{ExportMark, Fold, Monitor, Snapshot};
 
 use kepler_service::log;
@@ -130,10 +131,13 @@ pub(crate) struct Handling {
     pub(crate) outputs: Outputs,
     /// Whether reading files of others is a privilege that is raised for each sample.
     pub(crate) raised: bool,
+    /// What was said of each meter last.
+    pub(crate) meters: Vec<Note>,
 }
 
 impl Handling {
     fn handle(&mut self, mut whole: Arc<Snapshot>) -> Sample {
+        self.tell_of_meters(&whole);
         let notes = self.outputs.notes();
         if !notes.is_empty() {
             let mut sources = (*whole.sources).clone();
@@ -146,6 +150,23 @@ impl Handling {
         };
         self.outputs.offer(&shown);
         Sample { whole, shown }
+    }
+}
+
+impl Handling {
+    /// Says which meters stopped to answer, and which answer again; what they said first was told at the start.
+    fn tell_of_meters(&mut self, snapshot: &Snapshot) {
+        let sources = &snapshot.sources;
+        let of_meters = |note: &&Note| sources.energy.contains(&note.part);
+        let now: Vec<Note> = sources.notes.iter().filter(of_meters).cloned().collect();
+        for note in now.iter().filter(|note| !self.meters.contains(note)) {
+            match note.active {
+                _ if self.meters.is_empty() => {}
+                true => log::info(&note.to_string()),
+                false => log::warn(&note.to_string()),
+            }
+        }
+        self.meters = now;
     }
 }
 

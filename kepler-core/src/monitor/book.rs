@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::energy::{Domain, EnergySource, PowerPart, Reading, Zone};
+use crate::energy::{self, Domain, EnergySource, PowerPart, Reading, Zone};
 use crate::modeled::{GivenModel, Modeled};
+use crate::note::Note;
 use crate::provenance::Provenance;
 use crate::units::Joules;
 use crate::usage::{Counters, NodeReader, NodeUsage};
@@ -16,6 +17,8 @@ pub(super) struct Book {
     zones: Vec<ZoneTotal>,
     domains: Vec<Domain>,
     readings: Vec<Reading>,
+    /// Meters that stopped to answer or answer again.
+    news: Vec<Note>,
     clock: Clock,
 }
 
@@ -26,6 +29,8 @@ pub(super) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 struct Source {
     meter: Meter,
     slots: Vec<Option<usize>>,
+    /// Why nothing of it could be read last.
+    trouble: Option<String>,
 }
 
 /// A meter, or the model that stands in for one.
@@ -149,6 +154,7 @@ impl Book {
             .map(|meter| Source {
                 slots: vec![None; meter.source().zones().len()],
                 meter,
+                trouble: None,
             })
             .collect();
         let mut zones = Vec::with_capacity(chosen.len());
@@ -171,6 +177,7 @@ impl Book {
             zones,
             domains,
             readings: Vec::new(),
+            news: Vec::new(),
             clock,
         }
     }
@@ -224,6 +231,11 @@ impl Book {
         &self.domains
     }
 
+    /// What is to be said of meters since the last call.
+    pub(super) fn news(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.news)
+    }
+
     /// Every zone as of the last reading.
     pub(super) fn zones(&self) -> &[ZoneTotal] {
         &self.zones
@@ -253,6 +265,7 @@ impl Book {
         for source in &mut self.sources {
             let now = (self.clock)();
             source.meter.read(now, &mut self.readings);
+            self.news.extend(source.news(&self.readings));
             let meter = source.meter.source();
             for (z, reading) in self.readings.drain(..).enumerate() {
                 let Some(slot) = source.slots.get(z).copied().flatten() else {
@@ -266,6 +279,33 @@ impl Book {
                 }
             }
         }
+    }
+}
+
+impl Source {
+    /// What is to be said of these readings: that none of them came, and why, where that is new, or that they come again.
+    fn news(&mut self, readings: &[Reading]) -> Option<Note> {
+        let Meter::Measured(meter) = &self.meter else {
+            return None;
+        };
+        let used = readings.iter().zip(&self.slots);
+        let used = used.filter_map(|(reading, slot)| slot.map(|_| reading));
+        let mut failed = None;
+        for reading in used {
+            let Reading::Failed(error) = reading else {
+                failed = None;
+                break;
+            };
+            failed.get_or_insert(error);
+        }
+        let trouble = failed.map(ToString::to_string);
+        let note = match failed {
+            _ if trouble == self.trouble => return None,
+            Some(error) => Note::off(meter.name(), error, ""),
+            None => energy::found(meter.as_ref()),
+        };
+        self.trouble = trouble;
+        Some(note)
     }
 }
 

@@ -165,10 +165,12 @@ impl Monitor {
             gpu_idle: self.idle.gpu,
         };
         let zones = &mut self.zones;
-        self.meter.with_book(|book| {
+        let news = self.meter.with_book(|book| {
             book.read();
             zones.advance(book, &judge);
+            book.news()
         });
+        news.into_iter().for_each(|note| self.note(note));
         self.sequence += 1;
         self.learn_names();
         let deltas = self.zones.deltas();

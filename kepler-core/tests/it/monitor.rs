@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kepler_core::energy::{Domain, Scripted as Meter};
+use kepler_core::energy::{Domain, EnergySource, Reading, Scripted as Meter};
 use kepler_core::monitor::{Monitor, MonitorBuilder, Snapshot, State, UsageChoice, doctor};
 use kepler_core::usage::{NodeUsage, ProcessUsage, Scripted, Usage};
-use kepler_core::{ErrorKind, Host, Joules, Watts};
+use kepler_core::{Error, ErrorKind, Host, Joules, Watts};
 
 use crate::attribution::{process, ran};
 use crate::machine_copy::MachineCopy;
@@ -46,6 +46,40 @@ fn samples(mut monitor: Monitor, count: usize) -> Vec<Arc<Snapshot>> {
             monitor.sample().unwrap()
         })
         .collect()
+}
+
+#[test]
+fn a_meter_that_stops_to_answer_is_told_with_its_words_until_it_answers_again() {
+    let zones = Meter::constant(&[(Domain::Package, Watts(20.0)), (Domain::Dram, Watts(4.0))]);
+    let failed = || Reading::Failed(Error::Forked("meter"));
+    let used = || Reading::Energy {
+        joules: Joules(1.0),
+        over: Duration::from_secs(1),
+        ambiguous: false,
+    };
+    // The first is read as the monitor is built.
+    let looks = vec![
+        vec![Reading::Baseline, Reading::Baseline],
+        vec![used(), used()],
+        vec![failed(), failed()],
+        vec![failed(), used()],
+        vec![used(), used()],
+    ];
+    let meter = Meter::looks(zones.zones().to_vec(), looks);
+    let frames: Vec<_> = (0..4).map(|_| frame(Vec::new())).collect();
+    let usage = UsageChoice::Source(Box::new(Scripted::frames(frames)));
+    let builder = Monitor::builder().energy(vec![Box::new(meter)]);
+    let said = samples(builder.usage(usage).build().unwrap(), 4)
+        .iter()
+        .map(|snapshot| {
+            let mut notes = snapshot.sources.notes.iter();
+            let note = notes.find(|note| note.part == Meter::NAME);
+            note.map(ToString::to_string)
+        })
+        .collect::<Vec<_>>();
+    let on = Some("fake: on (package-0, dram)".to_owned());
+    let off = Some(format!("fake: off ({})", Error::Forked("meter")));
+    assert_eq!(said, [None, off, on.clone(), on]);
 }
 
 #[test]

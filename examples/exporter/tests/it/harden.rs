@@ -71,6 +71,10 @@ fn a_hardened_exporter_keeps_only_what_reading_needs_and_works() {
         kept <= 1,
         "{kept} threads have capabilities; the one that samples is enough"
     );
+    // A controller that does not answer is told as soon as that is known.
+    running.says("redfish: off (https://127.0.0.1:");
+    let off = "\nkepler_exporter_part_attached{part=\"redfish\"} 0\n";
+    running.metrics_once(|page| page.contains(off));
     assert_eq!(running.stop(), 0);
 }
 

@@ -59,6 +59,25 @@ impl Bmc {
             timeout: Duration::from_secs(5),
         }
     }
+
+    /// Whether it could be asked, without asking it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the endpoint is no HTTP address, or an interval is 0; [`Error::Read`] and
+    /// [`Error::Malformed`] for the certificates.
+    pub fn check(&self) -> Result<()> {
+        self.client().map(drop)
+    }
+
+    fn client(&self) -> Result<Client> {
+        if self.interval.is_zero() || self.timeout.is_zero() {
+            return Err(Error::invalid(
+                "redfish",
+                "interval and timeout must be above 0",
+            ));
+        }
+        Client::new(self)
+    }
 }
 
 /// Without the password.
@@ -104,16 +123,9 @@ impl Redfish {
     /// Begins to ask. A controller that does not answer is no error: it is asked again.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the endpoint is no HTTP address, or an interval is 0; [`Error::Read`] and
-    /// [`Error::Malformed`] for the certificates.
+    /// Those of [`Bmc::check`].
     pub fn open(bmc: &Bmc) -> Result<Self> {
-        if bmc.interval.is_zero() || bmc.timeout.is_zero() {
-            return Err(Error::invalid(
-                "redfish",
-                "interval and timeout must be above 0",
-            ));
-        }
-        let mut client = Client::new(bmc)?;
+        let mut client = bmc.client()?;
         let latest = Arc::<Mutex<Latest>>::default();
         let (running, stopped) = channel::<()>();
         let (shared, interval) = (Arc::clone(&latest), bmc.interval);
