@@ -93,12 +93,7 @@ fn refuse(fault: &Fault) -> ExitCode {
 
 fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
     let args = &settings.args;
-    if !args.outputs.prometheus && !args.outputs.any() {
-        return Err(
-            "nothing is to be exported: exporter.prometheus is off, and no other output is on"
-                .into(),
-        );
-    }
+    args.outputs.any()?;
     // Before anything that takes time, so that a busy port is told at once.
     let server = if args.outputs.prometheus {
         let mut limits = Limits::default();
@@ -138,6 +133,7 @@ fn run(places: Places, settings: Settings) -> Result<(), Box<dyn Error>> {
         fold: args.top.map(Fold::to),
         outputs,
         raised: args.harden,
+        meters: Vec::new(),
     };
     let sampler = Sampler::start(monitor, first, args.interval(), handling);
     let site = Arc::new(Site::new(pages(), sampler.view()));

@@ -128,6 +128,7 @@ impl OutputArgs {
 
     /// Whether they could start.
     pub(crate) fn check(&self) -> Result<(), Box<dyn std::error::Error>> {
+        self.any()?;
         let headers = self.headers()?;
         for url in self.remote_write.iter().chain(&self.otlp) {
             Push::to(url, &headers)?;
@@ -138,9 +139,14 @@ impl OutputArgs {
         Ok(())
     }
 
-    /// Whether any is wanted.
-    pub(crate) fn any(&self) -> bool {
-        self.stdout || self.textfile.is_some() || self.remote_write.is_some() || self.otlp.is_some()
+    /// Whether any is wanted, pages included.
+    pub(crate) fn any(&self) -> Result<(), &'static str> {
+        let pushed = self.remote_write.is_some() || self.otlp.is_some();
+        (self.prometheus || self.stdout || self.textfile.is_some() || pushed)
+            .then_some(())
+            .ok_or(
+                "nothing is to be exported: exporter.prometheus is off, and no other output is on",
+            )
     }
 
     fn headers(&self) -> kepler_core::Result<Vec<String>> {

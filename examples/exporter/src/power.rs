@@ -107,7 +107,9 @@ impl PowerArgs {
     /// Whether the meter that was named is one, and the file of controllers, where one is to be asked, tells of this node's.
     pub(crate) fn check(&self, node: &str) -> Result<(), Box<dyn std::error::Error>> {
         self.shared()?;
-        self.controller(node)?;
+        if let Some(bmc) = self.controller(node)? {
+            bmc.check()?;
+        }
         Ok(())
     }
 

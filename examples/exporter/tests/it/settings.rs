@@ -59,6 +59,10 @@ fn a_check_reads_the_files_that_settings_name() {
         "bmcs.yaml",
         "nodes: {n: b}\nbmcs: {b: {endpoint: https://b}}\n",
     );
+    let wrong = folder.write(
+        "wrong.yaml",
+        "nodes: {n: b}\nbmcs: {b: {endpoint: 10.0.0.1}}\n",
+    );
     let redfish = "--experimental.platform.redfish";
     for (flags, code, said) in [
         (
@@ -80,6 +84,11 @@ fn a_check_reads_the_files_that_settings_name() {
             vec!["--exporter.otlp.url=collector:4318".to_owned()],
             2,
             "expected http://host:port",
+        ),
+        (
+            vec!["--no-exporter.prometheus".to_owned()],
+            1,
+            "nothing is to be exported",
         ),
         (
             vec!["--exporter.textfile=/x/y.txt".to_owned()],
@@ -107,6 +116,15 @@ fn a_check_reads_the_files_that_settings_name() {
             ],
             1,
             "no node \"m\" (known: n)",
+        ),
+        (
+            vec![
+                format!("{redfish}.enabled"),
+                format!("{redfish}.config-file={}", wrong.display()),
+                "--node-name=n".to_owned(),
+            ],
+            1,
+            "is not http://... or https://...",
         ),
         (
             vec!["--vm.meter=/nowhere".to_owned()],
