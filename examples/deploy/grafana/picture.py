@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 COLUMNS, ROW_INCHES, WIDTH_INCHES = 24, 0.26, 15
 UNITS = {"watt": "W", "kwatth": "kWh", "massg": "g CO2", "reqps": "1/s", "s": "s", "bytes": "MiB", "percentunit": "%"}
 SCALES = {"bytes": 1 / (1 << 20), "percentunit": 100}
-LONGEST = 40
+LONGEST = 30
 TABLE = {"legendFormat": "{{zone}}: {{origin}}, {{model}}"}
 
 
@@ -60,7 +60,9 @@ def draw(axes, panel, shown):
         for label, points in shown:
             axes.plot([t / 60 for t, _ in points], [v * scale for _, v in points], label=label, linewidth=0.8)
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-        axes.legend(fontsize=5, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        axes.set_xlabel("minutes", fontsize=6, loc="right", labelpad=1)
+        axes.yaxis.offsetText.set_fontsize(6)
+        axes.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     elif panel["type"] == "table":
         axes.set_axis_off()
         for row, (label, _) in enumerate(shown):
