@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,61 @@ def test_it_works_in_a_clean_root_and_goes_without_a_trace(package, tmp_path):
         assert child.wait(20) == 0
     run(*dpkg, "--purge", "kepler-exporter")
     assert files(root) == before
+
+
+@pytest.fixture
+def booted(tmp_path):
+    """Runs a command on a Debian of its own, whose first process is a real systemd."""
+    if os.geteuid() != 0:
+        pytest.skip("namespaces need root")
+    tool("systemd-analyze")
+    spaces = [f"--{kind}" for kind in ("mount", "pid", "uts", "ipc", "net", "cgroup", "fork", "kill-child")]
+    command = ["unshare", *spaces, "sh", Path(__file__).with_name("booted.sh"), tmp_path]
+    with (tmp_path.with_suffix(".log")).open("w") as log:
+        child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def inside(*words, **options):
+        (first,) = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        there = ["nsenter", f"--target={first}", "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--root", "--wd", *words]
+        return subprocess.run(there, capture_output=True, text=True, check=False, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, **options)
+
+    try:
+        until(lambda: inside("systemctl", "is-active", "basic.target").stdout.strip() == "active", "systemd")
+        yield inside
+    finally:
+        child.kill()
+        child.wait()
+
+
+def until(holds, what, seconds=120):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.5)
+
+
+def test_a_real_systemd_starts_it_as_an_ordinary_user_with_four_capabilities_and_stops_it_when_it_is_purged(package, booted):
+    with package.open("rb") as held:
+        booted("sh", "-c", "cat >/tmp/kepler.deb", stdin=held)
+    installed = booted("dpkg", "--force-depends", "--install", "/tmp/kepler.deb")
+    assert installed.returncode == 0, installed.stderr
+    page = lambda path: booted("curl", "--silent", "--fail", f"http://127.0.0.1:28282{path}").stdout  # noqa: E731
+    until(lambda: "ok" in page("/readyz"), "the exporter")
+    until(lambda: "kepler_process_cpu_seconds_total" in page("/metrics"), "processes")
+    pid = booted("systemctl", "show", "--property=MainPID", "--value", "kepler-exporter").stdout.strip()
+    status = dict(line.split(":", 1) for line in booted("cat", f"/proc/{pid}/status").stdout.splitlines())
+    assert "0" not in status["Uid"].split()
+    # CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_PERFMON, CAP_BPF
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == sum(1 << number for number in (2, 19, 38, 39))
+    assert (status["NoNewPrivs"].strip(), status["Seccomp"].strip()) == ("1", "2")
+    assert booted("systemctl", "reload", "kepler-exporter").returncode == 0
+    assert booted("systemctl", "is-active", "kepler-exporter").stdout.strip() == "active"
+    assert booted("systemctl", "is-enabled", "kepler-exporter").stdout.strip() == "enabled"
+    assert "usage by" in booted("journalctl", "--unit=kepler-exporter", "--output=cat").stdout
+    purged = booted("dpkg", "--purge", "kepler-exporter")
+    assert purged.returncode == 0, purged.stderr
+    assert booted("systemctl", "is-active", "kepler-exporter").stdout.strip() == "inactive"
+    assert not page("/readyz")
 
 
 def files(root):
