@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 read_flags "$@"
-need aws jq
+need aws
 credentials
 # Prices are told in us-east-1 alone.
 price=$(aws pricing get-products --region us-east-1 --service-code AmazonEC2 --filters \
@@ -13,7 +13,8 @@ price=$(aws pricing get-products --region us-east-1 --service-code AmazonEC2 --f
     Type=TERM_MATCH,Field=operatingSystem,Value=Linux Type=TERM_MATCH,Field=tenancy,Value=Shared \
     Type=TERM_MATCH,Field=preInstalledSw,Value=NA Type=TERM_MATCH,Field=capacitystatus,Value=Used \
     --query 'PriceList[0]' --output text 2>/dev/null |
-    jq -r '.terms.OnDemand[].priceDimensions[].pricePerUnit.USD' 2>/dev/null) || price=
+    # Of the whole offer the one price that is on demand
+    sed -n 's/.*"OnDemand"[^}]*"USD" *: *"\([0-9.]*\)".*/\1/p') || price=
 if [[ -n $price ]]; then
     say "$INSTANCE_TYPE in $AWS_REGION: $price USD an hour while it runs"
 else

@@ -1,6 +1,7 @@
 """The AWS templates and scripts: checked by cfn-lint and shellcheck, and the whole life of a stack against moto's server on
 loopback, by the real aws client."""
 
+import json
 import os
 import re
 import shutil
@@ -232,6 +233,55 @@ def test_what_is_wrong_is_said_in_a_line(aws, flags, environment, told):
     said = script("deploy-stack.sh", *flags, code=1, **environment)
     assert told in said
     assert not boto3.client("cloudformation").describe_stacks()["Stacks"]
+
+
+def answering(folder, answers):
+    """A search path with an aws that answers some requests itself, and has the real one answer all others."""
+    cases = "".join(f'"{asked}") {does} ;;\n' for asked, does in answers.items())
+    (folder / "bin").mkdir()
+    program = folder / "bin/aws"
+    program.write_text(f'#!/bin/sh\ncase "$1 $2" in\n{cases}*) exec {tool("aws")} "$@" ;;\nesac\n')
+    program.chmod(0o755)
+    return f"{folder / 'bin'}:{os.environ['PATH']}"
+
+
+# As the price list tells it, shortened.
+OFFER = {
+    "product": {"attributes": {"memory": "8 GiB"}},
+    "terms": {
+        "OnDemand": {"A.B": {"priceDimensions": {"A.B.C": {"unit": "Hrs", "appliesTo": [], "pricePerUnit": {"USD": "0.0960000000"}}}}},
+        "Reserved": {"A.D": {"priceDimensions": {"A.D.C": {"unit": "Hrs", "appliesTo": [], "pricePerUnit": {"USD": "0.0700000000"}}}}},
+    },
+}
+
+
+def test_the_price_on_demand_is_told_or_where_it_stands(aws):
+    (aws / "offer").write_text(json.dumps(OFFER))
+    path = answering(aws, {"pricing get-products": f"cat {aws / 'offer'}", "ce get-cost-and-usage": "echo 12.5"})
+    said = script("cost.sh", PATH=path)
+    assert "m5.large in us-east-1: 0.0960000000 USD an hour" in said and "12.5 USD" in said
+    (aws / "offer").write_text("None")
+    assert "aws.amazon.com/ec2/pricing" in script("cost.sh", PATH=path)
+
+
+@pytest.mark.parametrize(("limit", "code"), [("1.0", 1), ("2.0", 0)])
+def test_too_small_a_quota_is_told_and_more_is_asked_for(aws, limit, code):
+    """moto knows no quota of instances, so these two requests alone are answered here."""
+    log = aws / "log"
+    log.touch()
+    path = answering(
+        aws,
+        {"service-quotas get-service-quota": f"echo {limit}", "service-quotas request-service-quota-increase": f'echo "$*" >>{log}'},
+    )
+    said = script("deploy-stack.sh", "--dry-run", code=code, PATH=path)
+    if code:
+        assert "quota L-1216C47A allows 1 vCPUs, m5.large takes 2" in said
+        assert "would run: aws service-quotas request-service-quota-increase" in said and not log.read_text()
+        script("deploy-stack.sh", code=1, PATH=path)
+        assert "--quota-code L-1216C47A --desired-value 2" in log.read_text()
+        assert not boto3.client("cloudformation").describe_stacks()["Stacks"]
+    else:
+        assert "quota: m5.large takes 2 of 2 vCPUs" in said
 
 
 def test_the_callers_own_address_is_let_in_by_default(aws):
