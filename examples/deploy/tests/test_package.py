@@ -84,12 +84,15 @@ def booted(tmp_path):
     with (tmp_path.with_suffix(".log")).open("w") as log:
         child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
+    children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+
     def inside(*words, **options):
-        (first,) = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        (first,) = children.read_text().split()
         there = ["nsenter", f"--target={first}", "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--root", "--wd", *words]
         return subprocess.run(there, capture_output=True, text=True, check=False, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, **options)
 
     try:
+        until(children.read_text, "the first process")
         until(lambda: inside("systemctl", "is-active", "basic.target").stdout.strip() == "active", "systemd")
         yield inside
     finally:
