@@ -9,19 +9,23 @@ require('./show.js').install(native)
 require('./debug.js').install(native)
 const { doctor, doctorSync, ModelRegistry, PowerModel } = take.install(native)
 
-class EnergyMeter extends native.EnergyMeter {
+/** A native class whose sources can be opened before something is asked of them. */
+const openable = (type) =>
+  class extends type {
+    async open() {
+      await this._open()
+      return this
+    }
+
+    openSync() {
+      this._openSync()
+      return this
+    }
+  }
+
+class EnergyMeter extends openable(native.EnergyMeter) {
   constructor(options) {
     super(take.meterOptions(options))
-  }
-
-  async open() {
-    await this._open()
-    return this
-  }
-
-  openSync() {
-    this._openSync()
-    return this
   }
 
   begin(options) {
@@ -107,19 +111,9 @@ async function train(data, options) {
   return model
 }
 
-class Monitor extends native.Monitor {
+class Monitor extends openable(native.Monitor) {
   constructor(options) {
     super(take.monitorOptions(options))
-  }
-
-  async open() {
-    await this._open()
-    return this
-  }
-
-  openSync() {
-    this._openSync()
-    return this
   }
 
   get meter() {
