@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
-use kepler_core::workload::{Change, PodLists, PodTable};
+use kepler_core::workload::{Change, PodTable};
 use ureq::Agent;
 
 use super::access::Access;
@@ -93,9 +93,10 @@ impl PodSource for ApiServer {
         loop {
             // From the server's cache: every node asks at once when the cluster comes up.
             let url = self.url("&resourceVersion=0");
-            // Listed so seldom that nothing is kept for the next time.
-            let (lists, json) = (&mut PodLists::default(), &mut Vec::new());
-            let mut table = pods(&self.access, &agent, &url, lists, json)?;
+            let mut answer = Vec::new();
+            pods(&self.access, &agent, &url, &mut answer)?;
+            let mut table = PodTable::parse(&answer).map_err(|e| format!("{url}: {e}"))?;
+            drop(answer);
             (around.publish)(table.clone());
             while let Ended::InTime = self.watch(&agent, &mut table, around)? {}
             std::thread::sleep(GAP);

@@ -86,8 +86,9 @@ impl PodSource for Kubelet {
         let (mut lists, mut answer) = (PodLists::default(), Vec::new());
         loop {
             let asked = Instant::now();
-            let table = pods(&access, &agent, &url, &mut lists, &mut answer)?;
-            (around.publish)(table);
+            pods(&access, &agent, &url, &mut answer)?;
+            let table = lists.next(&mut answer);
+            (around.publish)(table.map_err(|e| format!("{url}: {e}"))?);
             around.unknown.answered();
             let interval = self.settings.interval;
             while asked.elapsed() < interval {
@@ -100,21 +101,19 @@ impl PodSource for Kubelet {
     }
 }
 
-/// Asks a server for the next pod list, by way of `json`.
+/// Asks a server for a pod list, whose text `json` holds then.
 pub(super) fn pods(
     access: &Access,
     agent: &Agent,
     url: &str,
-    lists: &mut PodLists,
     json: &mut Vec<u8>,
-) -> Result<PodTable, String> {
+) -> Result<(), String> {
     let answer = access.get(agent, url, SILENCE)?;
     let limit = PodTable::TEXT_LIMIT as u64;
     let body = answer.into_body().into_with_config().limit(limit);
     json.clear();
     let read = body.reader().read_to_end(json);
-    read.map_err(|e| format!("{url}: {e}"))?;
-    lists.next(json).map_err(|e| format!("{url}: {e}"))
+    read.map(drop).map_err(|e| format!("{url}: {e}"))
 }
 
 #[derive(Deserialize)]
