@@ -224,7 +224,7 @@ def pod(number, restarts):
 @contextlib.contextmanager
 def stand_in_kubelet(folder, pods):
     """A kubelet that tells its pods in another order each time, as kubelets do, one in a hundred of them changed. Yields its
-    address and the times at which it answered."""
+    address and the size of each answer."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=kubelet", "-keyout",
          folder / "key", "-out", folder / "crt", "-addext", "subjectAltName=IP:127.0.0.1",

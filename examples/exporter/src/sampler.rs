@@ -151,9 +151,7 @@ impl Handling {
         self.outputs.offer(&shown);
         Sample { whole, shown }
     }
-}
 
-impl Handling {
     /// Says which meters stopped to answer, and which answer again; what they said first was told at the start.
     fn tell_of_meters(&mut self, snapshot: &Snapshot) {
         let sources = &snapshot.sources;

@@ -10,7 +10,7 @@ use crate::error::Result;
 use super::{PodEntry, PodTable};
 
 /// The pod lists of a node as they come, one after another. A pod that stands in a list word for word as in the list before
-/// is not read again, wherever it stands there: of 2,000 pods of which few change, that is two thirds of the time.
+/// is not read again, wherever it stands there: of 2,000 pods of which few change, that is more than half of the time.
 ///
 /// Keeps the text of the last list.
 ///
