@@ -18,6 +18,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a server may be silent within an answer that is made at once.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
+/// What is read from a connection at a time, in bytes. A list of 2,000 pods has 4 MB; with half as much it takes a tenth longer,
+/// since this thread sleeps and wakes more often.
+const BUFFER: usize = 256 << 10;
 /// The largest token or certificate file.
 const SECRET_LIMIT: u64 = 1 << 20;
 
@@ -98,6 +101,7 @@ impl Access {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
+            .input_buffer_size(BUFFER)
             .user_agent(concat!("kepler/", env!("CARGO_PKG_VERSION")));
         Ok(config.build().new_agent())
     }

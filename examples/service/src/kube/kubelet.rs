@@ -1,7 +1,7 @@
 //! The kubelet's list of its pods, read every few seconds.
 
 use std::convert::Infallible;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use kepler_core::workload::{PodLists, PodTable};
@@ -82,12 +82,12 @@ impl PodSource for Kubelet {
         let url = self.url()?;
         let access = self.own_access();
         let agent = access.agent()?;
-        // Both are kept from answer to answer: new memory costs as much as a quarter of what is in it.
+        // Kept from answer to answer: new memory costs as much as a quarter of what is in it.
         let (mut lists, mut answer) = (PodLists::default(), Vec::new());
         loop {
             let asked = Instant::now();
             pods(&access, &agent, &url, &mut answer)?;
-            let table = lists.next(&mut answer);
+            let table = lists.next(&answer);
             (around.publish)(table.map_err(|e| format!("{url}: {e}"))?);
             around.unknown.answered();
             let interval = self.settings.interval;
@@ -101,7 +101,7 @@ impl PodSource for Kubelet {
     }
 }
 
-/// Asks a server for a pod list, whose text `json` holds then.
+/// Asks a server for a pod list, whose text `json` holds then, in the memory of what it held before.
 pub(super) fn pods(
     access: &Access,
     agent: &Agent,
@@ -110,11 +110,26 @@ pub(super) fn pods(
 ) -> Result<(), String> {
     let answer = access.get(agent, url, SILENCE)?;
     let limit = PodTable::TEXT_LIMIT as u64;
-    let body = answer.into_body().into_with_config().limit(limit);
-    json.clear();
-    let read = body.reader().read_to_end(json);
-    read.map(drop).map_err(|e| format!("{url}: {e}"))
+    let mut body = answer.into_body().into_with_config().limit(limit).reader();
+    let mut length = 0;
+    loop {
+        // Over what was there: `read_to_end` would first fill it with zeros.
+        if length == json.len() {
+            json.resize(length + MORE, 0);
+        }
+        match body.read(&mut json[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(format!("{url}: {error}")),
+        }
+    }
+    json.truncate(length);
+    Ok(())
 }
+
+/// What a longer answer than the one before is given at a time, in bytes.
+const MORE: usize = 64 << 10;
 
 #[derive(Deserialize)]
 struct Node {

@@ -14,8 +14,6 @@ use crate::error::{Error, Result};
 
 use super::{Pod, Workload};
 
-use lists::Listed;
-
 pub use lists::PodLists;
 pub use watch::Change;
 
@@ -109,16 +107,7 @@ impl PodTable {
     /// # Errors
     /// [`Error::Malformed`] when it is no pod list; [`Error::TooLarge`] above 64 MiB or 10,000 pods.
     pub fn parse(json: &[u8]) -> Result<Self> {
-        Self::read(json, |_| None).map(|(table, _)| table)
-    }
-
-    /// Reads a pod list but for the pods that `known` knows by the text that begins with theirs: it tells their length.
-    fn read(
-        json: &[u8],
-        known: impl Fn(&str) -> Option<(usize, Arc<PodEntry>)>,
-    ) -> Result<(Self, Vec<Listed>)> {
-        bound("a pod list", json.len(), TEXT_LIMIT)?;
-        let (version, listed) = shape::list(json, known)?;
+        let (version, listed) = shape::list(json, |_| None)?;
         let mut table = Self {
             pods: HashMap::with_capacity(listed.len()),
             containers: HashMap::with_capacity(listed.len() * 2),
@@ -127,7 +116,7 @@ impl PodTable {
         for pod in &listed {
             table.insert(&pod.entry);
         }
-        Ok((table, listed))
+        Ok(table)
     }
 
     /// How many pods there are.
@@ -161,15 +150,20 @@ impl PodTable {
         &self.version
     }
 
-    fn insert(&mut self, entry: &Arc<PodEntry>) {
-        let before = (self.pods).insert(Arc::clone(&entry.pod.uid), Arc::clone(entry));
+    /// Whether nothing in the table had its uid or one of its containers: what had them has them no more.
+    fn insert(&mut self, entry: &Arc<PodEntry>) -> bool {
+        let uid = Arc::clone(&entry.pod.uid);
+        let before = self.pods.insert(uid, Arc::clone(entry));
+        let mut alone = before.is_none();
         if let Some(before) = before {
             self.forget(&before);
         }
         for (place, container) in entry.containers.iter().enumerate() {
             let found = (Arc::clone(entry), place);
-            self.containers.insert(Arc::clone(&container.id), found);
+            let id = Arc::clone(&container.id);
+            alone &= self.containers.insert(id, found).is_none();
         }
+        alone
     }
 
     fn remove(&mut self, uid: &str) {

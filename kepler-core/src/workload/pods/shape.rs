@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use super::super::Pod;
 use super::json::Json;
 use super::lists::Listed;
-use super::{PODS_LIMIT, PodContainer, PodEntry, Qos, Role, bound};
+use super::{PODS_LIMIT, PodContainer, PodEntry, Qos, Role, TEXT_LIMIT, bound};
 
 /// What Kubernetes allows a name to be at most.
 const NAME_LIMIT: usize = 253;
@@ -55,15 +55,16 @@ struct Ran<'a> {
     ended_before: Cow<'a, str>,
 }
 
-/// The version and the pods of a list. `known` is asked for each pod with the text from it on, and tells the pod and its length
-/// there, where it knows them.
+/// The version of a list and its pods, but for those that `known` knows: it is given the text from each pod on, and tells the length
+/// of a pod that need not be read.
 pub(super) fn list(
     json: &[u8],
-    known: impl Fn(&str) -> Option<(usize, Arc<PodEntry>)>,
+    mut known: impl FnMut(&[u8]) -> Option<usize>,
 ) -> Result<(Arc<str>, Vec<Listed>)> {
+    bound("a pod list", json.len(), TEXT_LIMIT)?;
     let (mut metadata, mut kind) = (Metadata::default(), Cow::Borrowed(""));
     let (mut pods, mut count, mut listed) = (Vec::new(), 0, false);
-    let mut json = Json::new(json, "a pod list")?;
+    let mut json = Json::new(json, "a pod list");
     json.whole(|json, name| match name {
         "metadata" => metadata.read(json),
         "kind" => json.text().map(|text| kind = text),
@@ -75,16 +76,14 @@ pub(super) fn list(
                     return json.skip();
                 }
                 let (start, text) = json.rest();
-                let entry = match known(text) {
-                    Some((length, entry)) => {
-                        json.step(length);
-                        Some(entry)
-                    }
-                    None => Object::read(json)?.entry().map(Arc::new),
-                };
+                if let Some(length) = known(text) {
+                    json.step(length);
+                    return Ok(());
+                }
+                let entry = Object::read(json)?.entry();
                 pods.extend(entry.map(|entry| Listed {
                     place: start..json.place(),
-                    entry,
+                    entry: Arc::new(entry),
                 }));
                 Ok(())
             })?;

@@ -34,7 +34,7 @@ impl PodTable {
     pub fn apply(&mut self, line: &[u8]) -> Result<Change> {
         bound("a watch event", line.len(), TEXT_LIMIT)?;
         let (mut kind, mut object) = (Cow::Borrowed(""), Object::default());
-        let mut json = Json::new(line, "a watch event")?;
+        let mut json = Json::new(line, "a watch event");
         json.whole(|json, name| match name {
             "type" => json.text().map(|text| kind = text),
             "object" => Object::read(json).map(|read| object = read),
