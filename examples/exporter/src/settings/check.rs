@@ -1,8 +1,9 @@
-//! What `--config.check` prints: every setting as it holds, in a form that the file takes.
+//! What `--config.check` prints: every setting as it holds, in a form that the file takes; secrets are left
+//! out.
 
 use clap::Command;
 
-use super::{Settings, names, split};
+use super::{Item, Settings, names, split};
 
 /// One line a setting: key, value, and where it comes from.
 pub(super) fn effective(command: &Command, settings: &Settings) -> String {
@@ -16,7 +17,7 @@ pub(super) fn effective(command: &Command, settings: &Settings) -> String {
         };
         let key = names::file_key(flag);
         match settings.set.get(flag) {
-            Some(item) => lines.push(line(&key, &item.values, &item.origin.to_string())),
+            Some(item) => lines.push(set(&key, item)),
             None => {
                 let defaults = argument.get_default_values().iter();
                 let defaults: Vec<String> = defaults
@@ -30,6 +31,21 @@ pub(super) fn effective(command: &Command, settings: &Settings) -> String {
     }
     lines.sort();
     lines.concat()
+}
+
+/// A setting that was made. Of URLs what a person may see: what is printed ends in logs and tickets.
+fn set(key: &str, item: &Item) -> String {
+    let is_url = item.flag.ends_with("url");
+    let may_be_seen = |value: &String| match is_url {
+        true => kepler_service::shown(value),
+        false => value.clone(),
+    };
+    let values: Vec<String> = item.values.iter().map(may_be_seen).collect();
+    let hidden = match values == item.values {
+        true => "",
+        false => ", with a secret that is not shown",
+    };
+    line(key, &values, &format!("{}{hidden}", item.origin))
 }
 
 fn line(key: &str, values: &[String], origin: &str) -> String {

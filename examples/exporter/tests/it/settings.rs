@@ -51,6 +51,27 @@ fn every_key_of_0_11_is_read() {
 }
 
 #[test]
+fn a_check_shows_no_passwords() {
+    let remote = "--exporter.remote-write.url=https://me:p%40ss@h:1/api/v1/write?key=hush";
+    let checked = ended(check().args([remote, "--model-server.url=http://h:8100"]));
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    let shown = |key| line(&checked.out, key);
+    assert_eq!(
+        shown("exporter.remoteWrite.url"),
+        (
+            "'https://h:1/api/v1/write'",
+            "command line, with a secret that is not shown"
+        )
+    );
+    assert_eq!(
+        shown("modelServer.url"),
+        ("'http://h:8100'", "command line")
+    );
+    let all = checked.out + &checked.err;
+    assert!(!all.contains("p%40ss") && !all.contains("hush"), "{all}");
+}
+
+#[test]
 fn a_check_reads_the_files_that_settings_name() {
     let folder = Folder::new("named");
     let headers = folder.write("headers", "no header\n");
