@@ -51,15 +51,12 @@ impl Estimator {
 
     /// What it shows of its model, or its words where it has none.
     fn learn(&self, want: &Want, stretch: f64) -> Result<Result<Learnt, String>, String> {
-        let place = self.socket.display();
         let reply = self.talk(&want.question(stretch));
-        let reply = reply.map_err(|e| format!("unix:{place}: {e}"))?;
+        let reply = reply.map_err(|e| e.to_string())?;
         match want.learn(&reply, stretch) {
             Ok(learnt) => Ok(Ok(learnt)),
-            Err(e) if e.kind() == kepler_core::ErrorKind::NotFound => {
-                Ok(Err(format!("unix:{place}: {e}")))
-            }
-            Err(e) => Err(format!("unix:{place}: {e}")),
+            Err(e) if e.kind() == kepler_core::ErrorKind::NotFound => Ok(Err(e.to_string())),
+            Err(e) => Err(e.to_string()),
         }
     }
 

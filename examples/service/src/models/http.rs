@@ -8,7 +8,6 @@ use ureq::http::Response;
 
 use super::Answer;
 use crate::client::agent;
-use crate::shown;
 
 /// A question and its answer may take so long, however slowly it comes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,27 +24,23 @@ pub(super) fn post(url: &str, want: &Want) -> Result<Answer, String> {
         .header("content-type", "application/json")
         .header("accept", "application/zip, application/json;q=0.9");
     let response = request.send(want.request());
-    read(url, want, response)
+    read(want, response)
 }
 
 pub(super) fn get(url: &str, want: &Want) -> Result<Answer, String> {
-    read(url, want, agent(PATIENCE, REDIRECTS).get(url).call())
+    read(want, agent(PATIENCE, REDIRECTS).get(url).call())
 }
 
-fn read(
-    url: &str,
-    want: &Want,
-    response: Result<Response<Body>, ureq::Error>,
-) -> Result<Answer, String> {
-    let place = shown(url);
-    let mut response = response.map_err(|e| format!("{place}: {e}"))?;
+/// Who was asked is known to whoever asked.
+fn read(want: &Want, response: Result<Response<Body>, ureq::Error>) -> Result<Answer, String> {
+    let mut response = response.map_err(|e| e.to_string())?;
     let status = response.status().as_u16();
     let answer = response.body_mut().with_config().limit(LIMIT).read_to_vec();
     let advice = match status {
         200 => {
-            let bytes = answer.map_err(|e| format!("{place}: {e}"))?;
+            let bytes = answer.map_err(|e| e.to_string())?;
             let model = want.read(&bytes);
-            let model = model.map_err(|e| format!("{place} answered no model: {e}"))?;
+            let model = model.map_err(|e| format!("it answered no model: {e}"))?;
             return Ok(model.map_or(Answer::Family, |model| Answer::Model(model.into())));
         }
         300..=399 => "it points elsewhere, where it is not followed: give that address",
@@ -63,7 +58,7 @@ fn read(
             want.source
         )));
     }
-    Err(format!("{by} at {place} answered {status} {advice} {said}")
+    Err(format!("{by} answered {status} {advice} {said}")
         .trim_end()
         .to_owned())
 }

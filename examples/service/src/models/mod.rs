@@ -167,7 +167,10 @@ impl<'a> Client<'a> {
         };
         match (asked, &choice.url) {
             (Some(Ok(answer @ (Answer::Model(_) | Answer::Family))), _) => Ok(answer),
-            (_, Some(url)) => http::get(url, &want),
+            (_, Some(url)) => http::get(url, &want).map_err(|why| match crate::shown(url) {
+                place if place == self.settings.place() => why,
+                place => format!("{place}: {why}"),
+            }),
             (Some(asked), None) => asked,
             (None, None) => Ok(Answer::None("no server is set for it".to_owned())),
         }
