@@ -78,21 +78,25 @@ def test_prometheus_finds_the_pods_by_their_annotations_and_shows_true_names(rel
     exporters, servers = pods("kepler-exporter", NAMESPACE), ready_replicas()
     assert (len(exporters), len(servers)) == (1, 3)
     ours = {(pod["metadata"]["name"], pod["metadata"]["namespace"]): pod for pod in (*exporters, *servers)}
+    addresses = {f"{pod['status']['podIP']}:8100" for pod in servers}
+    targets = {("kepler-exporter", settings.NODE)} | {("kepler-model-server", where) for where in addresses}
     with prometheus(tmp_path) as query:
 
-        def named():
+        def told(expression, *labels):
             try:
-                shown = query("kepler_pod_cpu_watts{state='running'}")
+                return {tuple(s["metric"][label] for label in labels) for s in query(expression)}
             except subprocess.CalledProcessError:
                 return set()
-            return {(s["metric"]["pod_name"], s["metric"]["pod_namespace"]) for s in shown}
 
+        def named():
+            return told("kepler_pod_cpu_watts{state='running'}", "pod_name", "pod_namespace")
+
+        # Each target has a moment of its own in the interval.
+        cluster.deadline(lambda: told("up == 1", "job", "instance") >= targets, 60, "all that is to be scraped")
         cluster.deadline(lambda: named() >= set(ours), 60, "watts of all pods, by their names")
-        up = {(s["metric"]["job"], s["metric"]["instance"]) for s in query("up == 1")}
+        assert told("up", "job", "instance") == targets
         joules = query("kepler_container_joules_total")
         models = query("kepler_model_server_models")
-    addresses = {f"{pod['status']['podIP']}:8100" for pod in servers}
-    assert up == {("kepler-exporter", settings.NODE)} | {("kepler-model-server", where) for where in addresses}
     assert {s["metric"]["instance"] for s in models} == addresses
     for (name, _), pod in ours.items():
         # The pod's own sandbox has no name.
