@@ -108,7 +108,12 @@ impl Account {
         }
     }
 
-    pub(super) fn usage(&self, state: State) -> WorkloadUsage {
+    pub(super) fn usage(&self, living: bool) -> WorkloadUsage {
+        let state = if living {
+            State::Running
+        } else {
+            State::Terminated
+        };
         WorkloadUsage {
             state,
             counters: self.counters,

@@ -1,7 +1,7 @@
-//! What each workload used since it was first seen: processes, containers, virtual machines, and ended processes together.
+//! What each process used since it was first seen, and for how long one that ended keeps an account of its own.
 //!
-//! Accounts take *differences* only. A container's total is the sum of what its processes did while they were in it, so it
-//! never falls when one ends, and a process that moves takes no history along.
+//! Accounts take *differences* only. What a process is charged with is also charged to its container, pod and virtual
+//! machine ([`Groups`]); what of one that ended was never shown goes to the entry of its name ([`Ended`]).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,15 +12,15 @@ use crate::fit;
 use crate::host::Host;
 use crate::units::Joules;
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage};
-use crate::workload::{
-    Container, Pod, PodTable, VirtualMachine, Workload, classify, named_by_libvirt,
-};
+use crate::workload::{PodTable, Workload, classify, named_by_libvirt};
 
 use super::account::{Account, Prices, Share};
+use super::ended::Ended;
 use super::export::Exported;
+use super::groups::{Charged, Groups};
 use super::rank::size;
 use super::snapshot::{
-    ContainerSnapshot, EndedSnapshot, Moves, OTHER, PodSnapshot, ProcessSnapshot, State, VmSnapshot,
+    ContainerSnapshot, EndedSnapshot, Moves, PodSnapshot, ProcessSnapshot, VmSnapshot,
 };
 
 /// How long ended workloads are kept, and how many ended processes have an entry of their own.
@@ -31,10 +31,6 @@ pub(super) struct Keep {
     /// Energy in the first domain below which an ended process has no entry of its own.
     pub(super) least: Joules,
 }
-
-/// Names of ended processes that are told apart; later ones go to one entry a container. Bounds what a hostile process can
-/// fill by renaming itself.
-const ENDED_NAMES: usize = 2000;
 
 /// Ended processes of which a reader has yet to see the last may be so many times as many as are kept.
 const WAITING: usize = 4;
@@ -54,30 +50,7 @@ struct ProcessAccount {
     ended: Option<Duration>,
 }
 
-struct GroupAccount<T> {
-    what: T,
-    account: Account,
-    /// The last sample that saw a living process of it.
-    alive: u64,
-    /// When it last did anything or had a process.
-    touched: Duration,
-}
-
-struct EndedAccount {
-    container: Option<Arc<Container>>,
-    comm: Arc<str>,
-    count: u64,
-    shown: Account,
-    /// Waits until a snapshot showed this entry at 0, so that its growth can be seen.
-    waiting: Account,
-    waiting_count: u64,
-    first: u64,
-    touched: Duration,
-}
-
-type Groups<T> = HashMap<Arc<str>, GroupAccount<T>>;
-
-/// The accounts of all workloads.
+/// The accounts of all workloads: each process's, those of its groups, and those of ended ones together.
 pub(super) struct Accounts {
     host: Host,
     keep: Keep,
@@ -85,10 +58,8 @@ pub(super) struct Accounts {
     /// Who the pods and their containers are.
     names: Arc<PodTable>,
     processes: HashMap<ProcessKey, ProcessAccount>,
-    containers: Groups<(Arc<Container>, Option<Arc<Pod>>)>,
-    pods: Groups<Arc<Pod>>,
-    vms: Groups<Arc<VirtualMachine>>,
-    ended: HashMap<(Option<Arc<str>>, Arc<str>), EndedAccount>,
+    groups: Groups,
+    ended: Ended,
     /// Of the sample under way, with the newest sample that anybody was shown; 0 when nothing exports.
     moves: Moves,
     /// The newest sample that all who read were shown.
@@ -104,10 +75,8 @@ impl Accounts {
             domains,
             processes: HashMap::new(),
             names: Arc::default(),
-            containers: HashMap::new(),
-            pods: HashMap::new(),
-            vms: HashMap::new(),
-            ended: HashMap::new(),
+            groups: Groups::new(domains),
+            ended: Ended::new(domains),
             moves: Moves::default(),
             shown_to_all: 0,
             sequence: 0,
@@ -121,6 +90,8 @@ impl Accounts {
         self.moves.shown.clear();
         self.moves.processes.clear();
         self.sequence = sequence;
+        self.groups.begin(sequence);
+        self.ended.begin(sequence, self.shown_to_all);
     }
 
     /// Takes on another pod table, and the names in it for what is known already. What it does not name keeps its names.
@@ -130,27 +101,7 @@ impl Accounts {
                 mine.workload = Arc::new(named);
             }
         }
-        for group in self.containers.values_mut() {
-            let (container, pod) = &group.what;
-            let known = Workload {
-                container: Some(Arc::clone(container)),
-                pod: pod.clone(),
-                ..Workload::default()
-            };
-            if let Some(Workload {
-                container: Some(container),
-                pod,
-                ..
-            }) = names.name(&known)
-            {
-                group.what = (container, pod);
-            }
-        }
-        for (uid, group) in &mut self.pods {
-            if let Some(entry) = names.pod(uid) {
-                group.what = Arc::clone(&entry.pod);
-            }
-        }
+        self.groups.rename(&names);
         self.names = names;
     }
 
@@ -210,7 +161,6 @@ impl Accounts {
         if !living {
             mine.account.rest(prices);
         }
-        let workload = Arc::clone(&mine.workload);
         let charged = Charged {
             delta: &usage.delta,
             share,
@@ -218,7 +168,7 @@ impl Accounts {
             living,
             now,
         };
-        self.charge_groups(&workload, &charged);
+        self.groups.charge(&mine.workload, &charged);
     }
 
     /// Charges what a cgroup belongs to with what its processes did whose names were lost.
@@ -237,33 +187,13 @@ impl Accounts {
             living: false,
             now,
         };
-        self.charge_groups(&named(&self.names, workload), &charged);
-    }
-
-    fn charge_groups(&mut self, workload: &Workload, charged: &Charged<'_>) {
-        let (sequence, domains) = (self.sequence, self.domains);
-        if let Some(container) = &workload.container {
-            let what = || (Arc::clone(container), workload.pod.clone());
-            let groups = &mut self.containers;
-            group(groups, &container.id, what, domains, sequence).charge(sequence, charged);
-        }
-        if let Some(pod) = &workload.pod {
-            let groups = &mut self.pods;
-            let what = || Arc::clone(pod);
-            group(groups, &pod.uid, what, domains, sequence).charge(sequence, charged);
-        }
-        if let Some(vm) = &workload.vm {
-            let groups = &mut self.vms;
-            let what = || Arc::clone(vm);
-            group(groups, &vm.id, what, domains, sequence).charge(sequence, charged);
-        }
+        self.groups.charge(&named(&self.names, workload), &charged);
     }
 
     /// Closes the books of one sample: rests what did nothing, keeps the largest ended processes, folds the others, drops
     /// what ended longer than the retention ago.
     pub(super) fn close(&mut self, prices: &Prices, now: Duration) {
         let sequence = self.sequence;
-        self.show_waiting();
         let retention = self.keep.retention;
         for mine in self.processes.values_mut() {
             if mine.account.sequence != sequence {
@@ -274,31 +204,13 @@ impl Accounts {
                 }
             }
         }
-        self.fold_ended(prices, now);
-        let old = |touched: Duration| now.saturating_sub(touched) > retention;
-        self.containers
-            .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
-        self.pods
-            .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
-        self.vms
-            .retain(|_, g| g.settle(sequence, prices) || !old(g.touched));
-        self.ended.retain(|_, e| !old(e.touched));
+        self.fold_ended(now);
+        self.groups.close(prices, now, retention);
+        self.ended.close(prices, now, retention);
         fit::table(&mut self.processes);
     }
 
-    /// What waits in entries that a rendered snapshot has shown at 0 becomes visible.
-    fn show_waiting(&mut self) {
-        let (exported, domains) = (self.shown_to_all, self.domains);
-        for entry in self.ended.values_mut() {
-            if entry.waiting_count > 0 && (exported == 0 || entry.first <= exported) {
-                let waiting = std::mem::replace(&mut entry.waiting, Account::new(domains));
-                entry.shown.absorb(&waiting);
-                entry.count += std::mem::take(&mut entry.waiting_count);
-            }
-        }
-    }
-
-    fn fold_ended(&mut self, prices: &Prices, now: Duration) {
+    fn fold_ended(&mut self, now: Duration) {
         let retention = self.keep.retention;
         let exported = self.shown_to_all;
         let mut fold: Vec<ProcessKey> = Vec::new();
@@ -332,9 +244,6 @@ impl Accounts {
                 self.fold(&mine, now);
             }
         }
-        for entry in self.ended.values_mut() {
-            entry.shown.rest(prices);
-        }
     }
 
     fn fold(&mut self, mine: &ProcessAccount, now: Duration) {
@@ -345,38 +254,12 @@ impl Accounts {
         if shown_all || (expired && mine.unshown.counters == Counters::default()) {
             return;
         }
-        let container = mine.workload.container.clone();
-        let id = container.as_ref().map(|c| c.id.clone());
-        let mut comm = mine.process.comm.clone();
-        if self.ended.len() >= ENDED_NAMES && !self.ended.contains_key(&(id.clone(), comm.clone()))
-        {
-            comm = OTHER.into();
-        }
-        let (domains, first) = (self.domains, self.sequence);
+        let container = mine.workload.container.as_ref();
+        let comm = &mine.process.comm;
+        let (container, comm) = self.ended.take(container, comm, &mine.unshown, now);
         if mine.first < self.sequence {
-            let moved = (mine.process.key, id.clone(), comm.clone());
+            let moved = (mine.process.key, container, comm);
             self.moves.processes.push(moved);
-        }
-        let entry = self
-            .ended
-            .entry((id, comm.clone()))
-            .or_insert_with(|| EndedAccount {
-                container,
-                comm,
-                count: 0,
-                shown: Account::new(domains),
-                waiting: Account::new(domains),
-                waiting_count: 0,
-                first,
-                touched: now,
-            });
-        entry.touched = now;
-        if self.shown_to_all == 0 || entry.first <= self.shown_to_all {
-            entry.shown.absorb(&mine.unshown);
-            entry.count += 1;
-        } else {
-            entry.waiting.absorb(&mine.unshown);
-            entry.waiting_count += 1;
         }
     }
 
@@ -390,110 +273,26 @@ impl Accounts {
             .map(|mine| ProcessSnapshot {
                 process: mine.process.clone(),
                 workload: mine.workload.clone(),
-                usage: mine.account.usage(state(mine.ended.is_none())),
+                usage: mine.account.usage(mine.ended.is_none()),
             })
             .collect()
     }
 
     pub(super) fn containers(&self) -> Vec<ContainerSnapshot> {
-        self.containers
-            .values()
-            .map(|g| ContainerSnapshot {
-                container: g.what.0.clone(),
-                pod: g.what.1.clone(),
-                usage: g.account.usage(state(g.alive == self.sequence)),
-            })
-            .collect()
+        self.groups.containers()
     }
 
     pub(super) fn pods(&self) -> Vec<PodSnapshot> {
-        self.pods
-            .values()
-            .map(|g| PodSnapshot {
-                pod: g.what.clone(),
-                usage: g.account.usage(state(g.alive == self.sequence)),
-            })
-            .collect()
+        self.groups.pods()
     }
 
     pub(super) fn vms(&self) -> Vec<VmSnapshot> {
-        self.vms
-            .values()
-            .map(|g| VmSnapshot {
-                vm: g.what.clone(),
-                usage: g.account.usage(state(g.alive == self.sequence)),
-            })
-            .collect()
+        self.groups.vms()
     }
 
     pub(super) fn ended(&self) -> Vec<EndedSnapshot> {
-        self.ended
-            .values()
-            .map(|e| EndedSnapshot {
-                container: e.container.clone(),
-                comm: e.comm.clone(),
-                count: e.count,
-                usage: e.shown.usage(State::Terminated),
-            })
-            .collect()
+        self.ended.snapshot()
     }
-}
-
-/// What a group is charged with.
-struct Charged<'a> {
-    delta: &'a Counters,
-    share: Share,
-    prices: &'a Prices,
-    living: bool,
-    now: Duration,
-}
-
-impl<T> GroupAccount<T> {
-    fn charge(&mut self, sequence: u64, charged: &Charged<'_>) {
-        let Charged {
-            delta,
-            share,
-            prices,
-            living,
-            now,
-        } = *charged;
-        self.account.charge(sequence, delta, share, prices, living);
-        self.touched = now;
-        if living {
-            self.alive = sequence;
-        }
-    }
-
-    /// Rests what did nothing in this sample; whether it lives.
-    fn settle(&mut self, sequence: u64, prices: &Prices) -> bool {
-        if self.account.sequence != sequence {
-            self.account.rest(prices);
-        }
-        self.alive == sequence
-    }
-}
-
-fn group<'a, T>(
-    groups: &'a mut Groups<T>,
-    id: &Arc<str>,
-    what: impl FnOnce() -> T,
-    domains: usize,
-    sequence: u64,
-) -> &'a mut GroupAccount<T> {
-    if !groups.contains_key(id) {
-        groups.insert(
-            id.clone(),
-            GroupAccount {
-                what: what(),
-                account: Account::new(domains),
-                alive: sequence.saturating_sub(1),
-                touched: Duration::ZERO,
-            },
-        );
-    }
-    groups
-        .get_mut(id)
-        .expect("inserted above when it was missing")
 }
 
 /// What a process belongs to, with the names that are known of it.
@@ -504,12 +303,4 @@ fn whose(host: &Host, names: &PodTable, process: &Process) -> Arc<Workload> {
 /// The workload with the names that are known of it.
 fn named(names: &PodTable, workload: Workload) -> Workload {
     names.name(&workload).unwrap_or(workload)
-}
-
-fn state(living: bool) -> State {
-    if living {
-        State::Running
-    } else {
-        State::Terminated
-    }
 }
