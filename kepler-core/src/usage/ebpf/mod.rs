@@ -8,11 +8,8 @@ mod hooks;
 mod kernel;
 mod ledger;
 mod names;
-mod overflow;
 mod pmu;
 mod record;
-#[cfg(test)]
-mod trace;
 
 use std::fmt;
 use std::time::Duration;

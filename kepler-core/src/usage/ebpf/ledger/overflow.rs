@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::usage::Counters;
 
-use super::record::Total;
+use super::super::record::Total;
 
 /// A cgroup's overflow, or (`None`) that of all cgroups that found no room among these.
 pub(super) type Bucket = Option<u64>;

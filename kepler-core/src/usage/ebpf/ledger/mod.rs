@@ -3,6 +3,8 @@
 //! An iterator pass is not atomic, an exit record comes late, and a full ring keeps some back. What is booked here is a
 //! lower bound at each moment that becomes exact as the rest arrives; nothing is booked twice.
 
+mod overflow;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use crate::units::duration_ns;
 use crate::usage::identity::Identity;
 use crate::usage::{Counters, Process, ProcessKey, ProcessUsage, UnnamedUsage, Usage, UsageStats};
 
-use super::overflow::{Bucket, Overflow};
 use super::record::{self, Events, Exit, LEADER, Task, Total};
+use overflow::{Bucket, Overflow};
 
 /// Answers what the records leave open: names that lie elsewhere.
 pub(super) trait Names {
@@ -457,7 +459,7 @@ impl Leader {
 
 /// Pids and start times are no one's to choose, so two multiplications do.
 #[derive(Debug, Default)]
-pub(super) struct KeyHasher(u64);
+struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {
@@ -478,3 +480,6 @@ impl Hasher for KeyHasher {
         self.0 = (self.0.rotate_left(29) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
+
+#[cfg(test)]
+mod trace;

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use crate::usage::identity::Identity;
 use crate::usage::{Counters, ProcessKey, Usage};
 
-use super::ledger::{Ledger, Names};
+use super::super::record::{Events, Exit, LEADER, Task, Total};
 use super::overflow::Bucket;
-use super::record::{Events, Exit, LEADER, Task, Total};
+use super::{Ledger, Names};
 
 /// Paths by id, and identities that tell the pid.
 pub(super) struct Fake;
