@@ -4,6 +4,7 @@
 //! lower bound at each moment that becomes exact as the rest arrives; nothing is booked twice.
 
 mod overflow;
+mod who;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -13,10 +14,11 @@ use std::time::Duration;
 use crate::fit;
 use crate::units::duration_ns;
 use crate::usage::identity::Identity;
-use crate::usage::{Counters, Process, ProcessKey, ProcessUsage, UnnamedUsage, Usage, UsageStats};
+use crate::usage::{Counters, ProcessKey, ProcessUsage, UnnamedUsage, Usage, UsageStats};
 
 use super::record::{self, Events, Exit, LEADER, Task, Total};
 use overflow::{Bucket, Overflow};
+use who::Who;
 
 /// Answers what the records leave open: names that lie elsewhere.
 pub(super) trait Names {
@@ -46,13 +48,9 @@ pub(super) struct Ledger {
 type Groups = HashMap<ProcessKey, Group, BuildHasherDefault<KeyHasher>>;
 
 /// One process: its threads, living and dead.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Group {
-    /// `None` until a pass ends in which its leader was seen.
-    process: Option<Arc<Process>>,
-    leader: Leader,
-    /// What its process does not say any more.
-    stale: Stale,
+    who: Who,
     /// The pass that last saw it, and what that pass saw.
     pass: u64,
     living: Counters,
@@ -68,25 +66,6 @@ struct Group {
     gone_ns: Option<u64>,
     /// Its last seen total was booked: whatever comes now has no name.
     booked: bool,
-}
-
-/// What only the leader's record tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Leader {
-    known: bool,
-    local: u32,
-    kernel: bool,
-    cgroup: u64,
-    exec_id: u64,
-    comm: [u8; 16],
-}
-
-/// What must be read again, from little to much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stale {
-    Nothing,
-    Names,
-    Identity,
 }
 
 /// A process starts when its start time is taken, and shows a little later.
@@ -135,7 +114,7 @@ impl Ledger {
             pid: task.tgid,
             start_ns: task.start_ns,
         };
-        let group = self.groups.entry(key).or_insert_with(Group::new);
+        let group = self.groups.entry(key).or_default();
         if group.pass != self.pass {
             group.pass = self.pass;
             group.living = Counters::default();
@@ -151,7 +130,7 @@ impl Ledger {
         group.dead_cpu_ns = group.dead_cpu_ns.min(task.dead_cpu_ns);
         group.dead_switches = group.dead_switches.min(task.dead_switches);
         if task.flags & LEADER != 0 {
-            group.lead(Leader::of_task(task));
+            group.who.lives(task);
         }
     }
 
@@ -162,11 +141,8 @@ impl Ledger {
         if !self.groups.contains_key(&key) && (self.foreign || !self.born_here(key)) {
             return;
         }
-        let group = self.groups.entry(key).or_insert_with(Group::new);
-        group.lead(Leader {
-            local: group.leader.local,
-            ..Leader::of_exit(exit)
-        });
+        let group = self.groups.entry(key).or_default();
+        group.who.ended(exit);
         group.last = Some(exit.counters());
     }
 
@@ -211,12 +187,12 @@ impl Ledger {
             return false;
         }
         if group.pass == self.pass {
-            if !group.leader.known {
+            if !group.who.is_known() {
                 return true;
             }
             (group.gone_ns, group.booked) = (None, false);
             let delta = self.rise(key, group, group.total(), usage);
-            let process = group.named(key, false, names);
+            let process = group.who.named(key, false, names);
             usage.processes.push(ProcessUsage {
                 process,
                 delta,
@@ -238,11 +214,10 @@ impl Ledger {
     ) {
         let delta = self.rise(key, group, last, usage);
         if group.booked {
-            let cgroup_id = group.leader.cgroup;
-            add_unnamed(usage, cgroup_id, names, delta);
+            add_unnamed(usage, group.who.cgroup(), names, delta);
             return;
         }
-        let process = group.named(key, true, names);
+        let process = group.who.named(key, true, names);
         usage.processes.push(ProcessUsage {
             process,
             delta,
@@ -255,10 +230,10 @@ impl Ledger {
         let gone_ns = *group.gone_ns.get_or_insert(self.now_ns);
         let waited = self.now_ns.saturating_sub(gone_ns);
         // Seen by a pass that did not end, or by one in which its leader was missing: nothing was ever booked.
-        let (Some(process), Some(seen)) = (&group.process, &group.seen) else {
+        let (Some(process), Some(seen)) = (group.who.process(), &group.seen) else {
             return waited < PENDING_NS;
         };
-        let cgroup = group.leader.cgroup;
+        let cgroup = group.who.cgroup();
         if group.booked {
             if waited >= BOOKED_NS {
                 self.overflow.gone_for_good(cgroup, seen);
@@ -334,7 +309,7 @@ impl Ledger {
         self.overflow.nobody_gone();
         for group in groups.values().filter(|group| group.gone_ns.is_some()) {
             if let Some(seen) = &group.seen {
-                self.overflow.gone(group.leader.cgroup, seen);
+                self.overflow.gone(group.who.cgroup(), seen);
             }
         }
         for (bucket, delta) in self.overflow.release() {
@@ -355,105 +330,12 @@ fn add_unnamed(usage: &mut Usage, cgroup_id: u64, names: &mut impl Names, delta:
 }
 
 impl Group {
-    fn new() -> Self {
-        Self {
-            process: None,
-            leader: Leader::default(),
-            stale: Stale::Identity,
-            pass: 0,
-            living: Counters::default(),
-            dead_cpu_ns: 0,
-            dead_switches: 0,
-            last: None,
-            seen: None,
-            as_of_ns: 0,
-            gone_ns: None,
-            booked: false,
-        }
-    }
-
-    /// Takes what the leader's record tells, and marks what it makes out of date.
-    fn lead(&mut self, leader: Leader) {
-        let old = self.leader;
-        if !old.known || old.exec_id != leader.exec_id {
-            self.stale = Stale::Identity;
-        } else if old != leader {
-            self.stale = self.stale.max(Stale::Names);
-        }
-        self.leader = leader;
-    }
-
     /// A lower bound: a thread that died in the pass, after the leader was seen, is in neither sum.
     fn total(&self) -> Counters {
         let mut total = self.living;
         total.cpu_ns = total.cpu_ns.saturating_add(self.dead_cpu_ns);
         total.context_switches = total.context_switches.saturating_add(self.dead_switches);
         total
-    }
-
-    /// Who a process is, read again where that is out of date. Of one that is gone (`ended`) nothing is left to read.
-    fn named(&mut self, key: ProcessKey, ended: bool, names: &mut impl Names) -> Arc<Process> {
-        let identity = match (&self.process, self.stale) {
-            (Some(process), Stale::Nothing) => return Arc::clone(process),
-            (Some(process), Stale::Names) => Identity {
-                exe: process.exe.clone(),
-                command: process.command.clone(),
-            },
-            _ if ended || self.leader.kernel => Identity::default(),
-            _ => names.identity(self.leader.local),
-        };
-        self.name(key, identity, ended, names)
-    }
-
-    fn name(
-        &mut self,
-        key: ProcessKey,
-        identity: Identity,
-        ended: bool,
-        names: &mut impl Names,
-    ) -> Arc<Process> {
-        let leader = &self.leader;
-        let pid = if leader.local == 0 {
-            key.pid
-        } else {
-            leader.local
-        };
-        let process = Arc::new(Process {
-            key: ProcessKey { pid, ..key },
-            comm: record::comm_text(&leader.comm).into(),
-            exe: identity.exe,
-            command: identity.command,
-            cgroup: names.cgroup(leader.cgroup, (!ended).then_some(pid)),
-            cgroup_id: leader.cgroup,
-            kernel: leader.kernel,
-        });
-        self.stale = Stale::Nothing;
-        self.process = Some(process.clone());
-        process
-    }
-}
-
-impl Leader {
-    fn of_task(task: &Task) -> Self {
-        Self {
-            known: true,
-            local: task.local,
-            kernel: task.flags & record::KERNEL != 0,
-            cgroup: task.cgroup,
-            exec_id: task.exec_id,
-            comm: task.comm,
-        }
-    }
-
-    fn of_exit(exit: &Exit) -> Self {
-        Self {
-            known: true,
-            local: 0,
-            kernel: exit.flags & record::KERNEL != 0,
-            cgroup: exit.cgroup,
-            exec_id: exit.exec_id,
-            comm: exit.comm,
-        }
     }
 }
 
