@@ -364,4 +364,6 @@ impl Hasher for KeyHasher {
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod trace;
