@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::entry::ModelEntry;
 use super::feature::FeatureGroup;
 use super::names::{EnergySourceName, OutputType};
 use super::node_index::NodeIndex;
-use super::registry::{ModelEntry, ModelRegistry};
+use super::registry::ModelRegistry;
 use super::select::{ModelRequest, Selection};
 use crate::error::Result;
 use crate::host::MachineSpec;

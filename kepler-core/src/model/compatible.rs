@@ -2,9 +2,10 @@
 //! and trainers, and errors of a few test rows are taken at their word.
 
 use super::database::Trainer;
+use super::entry::ModelEntry;
 use super::feature::FeatureGroup;
 use super::node_index::NodeIndex;
-use super::registry::{ModelEntry, ModelRegistry};
+use super::registry::ModelRegistry;
 use super::select::{ModelRequest, Selection};
 use super::similarity::Match;
 use crate::error::Result;

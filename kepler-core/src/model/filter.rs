@@ -5,8 +5,8 @@ use std::str::FromStr;
 #[cfg(feature = "protocol")]
 use super::PowerModel;
 use super::card::HeldOut;
+use super::entry::ModelEntry;
 use super::names::Component;
-use super::registry::ModelEntry;
 use crate::error::{Error, Result};
 
 /// What a model must fulfil. Every condition holds.

@@ -9,7 +9,8 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::archive::Zip;
 use super::database::OWN_CLASS;
-use super::registry::{ModelEntry, ModelRegistry};
+use super::entry::ModelEntry;
+use super::registry::ModelRegistry;
 use super::spec::SpecRecord;
 use super::{ModelFile, PowerModel, weights};
 use crate::error::{Error, Result};

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use once_cell::sync::OnceCell;
 
+use super::PowerModel;
 use super::archive::{Archive, Zip};
 use super::best::Usual;
-use super::card::HeldOut;
-use super::database::{self, Metadata, Trainer};
+use super::database;
+use super::entry::{ModelEntry, ModelPlace};
 use super::feature::FeatureGroup;
-use super::names::{Component, EnergySourceName, OutputType};
+use super::names::{EnergySourceName, OutputType};
 use super::node_index::NodeIndex;
-use super::{ModelFile, PowerModel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
 
@@ -37,26 +37,6 @@ struct Pipeline {
     name: String,
     archive: Archive,
     nodes: NodeIndex,
-}
-
-/// One model of a [`ModelRegistry`], as its metadata describes it.
-#[derive(Debug)]
-pub struct ModelEntry {
-    /// Its place among all entries.
-    place: usize,
-    pipeline: usize,
-    path: Box<str>,
-    /// The folder's name, such as `LinearRegressionTrainer_3`.
-    name: Box<str>,
-    source: EnergySourceName,
-    output_type: OutputType,
-    group: FeatureGroup,
-    node_type: Option<u32>,
-    features: Box<[Box<str>]>,
-    mae: Option<f64>,
-    errors: Box<[(Component, HeldOut)]>,
-    weights: bool,
-    model: OnceCell<PowerModel>,
 }
 
 /// Folders between a pipeline and a model's files: source, output type, group, model.
@@ -119,17 +99,17 @@ impl ModelRegistry {
         let pipeline = self.pipelines.len();
         let mut found = false;
         for file in &names {
-            let Some(place) = ModelPlace::of(file, &has) else {
+            let Some(model) = ModelPlace::of(file, &has) else {
                 continue;
             };
             found = true;
-            match place.entry(pipeline, &archive, &has) {
+            let place = self.entries.len();
+            match model.entry(place, pipeline, &archive, &has) {
                 Ok(entry) => {
-                    let folder = (pipeline, entry.source, entry.output_type, entry.group);
-                    let places = self.folders.entry(folder).or_default();
-                    let place = self.entries.len();
-                    places.push(place);
-                    self.entries.push(ModelEntry { place, ..entry });
+                    let (source, output_type) = (entry.source(), entry.output_type());
+                    let folder = (pipeline, source, output_type, entry.group());
+                    self.folders.entry(folder).or_default().push(place);
+                    self.entries.push(entry);
                 }
                 Err(error) => self.skipped.push((file.clone(), error)),
             }
@@ -197,17 +177,17 @@ impl ModelRegistry {
 
     /// The files of an entry's pipeline.
     pub(super) fn archive(&self, entry: &ModelEntry) -> &Archive {
-        &self.pipelines[entry.pipeline].archive
+        &self.pipelines[entry.pipeline_number()].archive
     }
 
     /// The machine types of an entry's pipeline.
     pub fn nodes(&self, entry: &ModelEntry) -> &NodeIndex {
-        &self.pipelines[entry.pipeline].nodes
+        &self.pipelines[entry.pipeline_number()].nodes
     }
 
     /// The name of an entry's pipeline.
     pub fn pipeline(&self, entry: &ModelEntry) -> &str {
-        &self.pipelines[entry.pipeline].name
+        &self.pipelines[entry.pipeline_number()].name
     }
 
     /// The model of an entry, read at the first call and kept.
@@ -233,206 +213,21 @@ impl ModelRegistry {
     }
 
     fn read_anew(&self, entry: &ModelEntry) -> Result<PowerModel> {
-        let pipeline = &self.pipelines[entry.pipeline];
-        let mut file = if entry.path.ends_with(".zip") {
-            let bytes = pipeline.archive.read(&entry.path)?;
-            let mut zip = Zip::from_bytes(&bytes, &entry.path)?;
-            database::model(&mut |name| zip.read(name), &entry.path)?
+        let pipeline = &self.pipelines[entry.pipeline_number()];
+        let path = entry.path();
+        let mut file = if path.ends_with(".zip") {
+            let bytes = pipeline.archive.read(path)?;
+            let mut zip = Zip::from_bytes(&bytes, path)?;
+            database::model(&mut |name| zip.read(name), path)?
         } else {
-            let folder = &entry.path;
-            database::model(
-                &mut |name| pipeline.archive.read(&format!("{folder}/{name}")),
-                folder,
-            )?
+            let mut read = |name: &str| pipeline.archive.read(&format!("{path}/{name}"));
+            database::model(&mut read, path)?
         };
-        file.energy_source = Some(entry.source);
+        file.energy_source = Some(entry.source());
         if let Some(node) = entry.node_type().and_then(|n| pipeline.nodes.get(n)) {
             file.machine = node.attributes().machine();
         }
         file.training.data = format!("Kepler model database, {}", pipeline.name);
         PowerModel::new(file)
-    }
-}
-
-impl ModelEntry {
-    /// Where the model lies in its pipeline, such as `acpi/AbsPower/BPFOnly/SGDRegressorTrainer_1.zip`.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The model's name, such as `SGDRegressorTrainer_1`.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its place in [`ModelRegistry::entries`].
-    pub fn place(&self) -> usize {
-        self.place
-    }
-
-    /// Which pipeline of the registry it is in.
-    pub(super) fn pipeline_number(&self) -> usize {
-        self.pipeline
-    }
-
-    /// The algorithm that trained it.
-    pub fn trainer(&self) -> &str {
-        Trainer::name(&self.name)
-    }
-
-    /// The machine type that it is of.
-    pub fn node_type(&self) -> Option<u32> {
-        self.node_type
-    }
-
-    /// The meter that its training power came from.
-    pub fn source(&self) -> EnergySourceName {
-        self.source
-    }
-
-    /// What it predicts.
-    pub fn output_type(&self) -> OutputType {
-        self.output_type
-    }
-
-    /// The feature group that it lies in.
-    pub fn group(&self) -> FeatureGroup {
-        self.group
-    }
-
-    /// The names of its features, in column order.
-    pub fn features(&self) -> impl Iterator<Item = &str> {
-        self.features.iter().map(|f| &**f)
-    }
-
-    /// The published mean absolute error in watts: that of its worst component.
-    pub fn mae(&self) -> Option<f64> {
-        self.mae
-    }
-
-    /// The published error of one component.
-    pub fn error(&self, component: Component) -> Option<&HeldOut> {
-        self.errors
-            .iter()
-            .find(|(c, _)| *c == component)
-            .map(|(_, error)| error)
-    }
-
-    /// Whether the database has this model as weights in JSON too.
-    pub fn has_weights(&self) -> bool {
-        self.weights
-    }
-}
-
-/// A file of a pipeline that stands for a model: a zip, a folder's metadata, or a JSON file of its own.
-struct ModelPlace<'a> {
-    file: &'a str,
-    source: EnergySourceName,
-    output_type: OutputType,
-    group: FeatureGroup,
-    name: &'a str,
-}
-
-impl<'a> ModelPlace<'a> {
-    fn of(file: &'a str, has: &BTreeSet<&str>) -> Option<Self> {
-        let parts: Vec<&str> = file.split('/').collect();
-        let (source, output, group, name) = match parts[..] {
-            [source, output, group, name, "metadata.json"] => (source, output, group, name),
-            [source, output, group, last] => {
-                let name = last
-                    .strip_suffix(".zip")
-                    .or_else(|| last.strip_suffix(".json"))?;
-                let path = format!("{source}/{output}/{group}/{name}");
-                // A folder unpacked beside its zip is the same model, and so are weights beside either.
-                let unpacked = has.contains(format!("{path}/metadata.json").as_str());
-                let zipped =
-                    last.ends_with(".json") && has.contains(format!("{path}.zip").as_str());
-                if unpacked || zipped {
-                    return None;
-                }
-                (source, output, group, name)
-            }
-            _ => return None,
-        };
-        Some(Self {
-            file,
-            source: source_of(source)?,
-            output_type: output.parse().ok()?,
-            group: group.parse().unwrap_or(FeatureGroup::Unknown),
-            name,
-        })
-    }
-
-    fn entry(
-        &self,
-        pipeline: usize,
-        archive: &Archive,
-        has: &BTreeSet<&str>,
-    ) -> Result<ModelEntry> {
-        let bytes = archive.read(self.file)?;
-        let path = self.file.trim_end_matches("/metadata.json");
-        let mut entry = ModelEntry {
-            place: 0,
-            pipeline,
-            path: path.into(),
-            name: self.name.into(),
-            source: self.source,
-            output_type: self.output_type,
-            group: self.group,
-            node_type: Trainer::node_type(self.name),
-            features: Box::default(),
-            mae: None,
-            errors: Box::default(),
-            weights: true,
-            model: OnceCell::new(),
-        };
-        if path.ends_with(".json") {
-            let mut file = ModelFile::from_bytes(&bytes, self.name, path)?;
-            file.output_type = self.output_type;
-            file.energy_source = Some(self.source);
-            let errors = file.components.iter();
-            entry.errors = errors
-                .filter_map(|(c, part)| Some((*c, part.errors.first()?.clone())))
-                .collect();
-            entry.mae = entry
-                .errors
-                .iter()
-                .map(|(_, error)| error.mae)
-                .reduce(f64::max);
-            entry.features = file
-                .features
-                .iter()
-                .map(|f| f.name.as_str().into())
-                .collect();
-            entry.model = OnceCell::with_value(PowerModel::new(file)?);
-            return Ok(entry);
-        }
-        let bytes = match path.ends_with(".zip") {
-            true => Zip::from_bytes(&bytes, path)?.read("metadata.json")?,
-            false => bytes,
-        };
-        let metadata = Metadata::parse(&bytes, path)?;
-        let errors = Component::ALL
-            .iter()
-            .filter_map(|c| Some((*c, metadata.error(*c)?)));
-        entry.errors = errors.collect();
-        entry.mae = metadata.mae;
-        entry.features = metadata
-            .features
-            .into_iter()
-            .map(String::into_boxed_str)
-            .collect();
-        let beside = format!("{}.json", path.trim_end_matches(".zip"));
-        let within = format!("{path}/weight.json");
-        entry.weights = has.contains(beside.as_str()) || has.contains(within.as_str());
-        Ok(entry)
-    }
-}
-
-/// The source that a folder is named after; older pipelines say `rapl`.
-fn source_of(folder: &str) -> Option<EnergySourceName> {
-    match folder {
-        "rapl" => Some(EnergySourceName::RaplSysfs),
-        _ => folder.parse().ok(),
     }
 }

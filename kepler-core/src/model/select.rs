@@ -1,9 +1,10 @@
 //! Choosing a model for a machine and the features at hand.
 
+use super::entry::ModelEntry;
 use super::feature::FeatureGroup;
 use super::filter::Filter;
 use super::names::{EnergySourceName, OutputType};
-use super::registry::{ModelEntry, ModelRegistry};
+use super::registry::ModelRegistry;
 use super::spec::SpecRecord;
 use crate::error::Result;
 
