@@ -1,6 +1,7 @@
 //! The whole machine that a spec stands for: itself, or the host that a guest runs on.
 
-use super::processor::{self, Generation, HOSTS, Processor, Vendor};
+use super::generation::{Generation, HOSTS, NETBURST, Vendor};
+use super::processor::{self, Processor};
 use crate::host::MachineSpec;
 
 /// A whole machine as the embedded family of models describes it.
@@ -194,11 +195,7 @@ fn unnamed(spec: &MachineSpec) -> Processor {
     let old = vendor == Vendor::Intel
         && spec.frequency.unwrap_or(0) >= 3400
         && spec.cores.is_some_and(|cores| cores <= 2);
-    let generation = if old {
-        processor::NETBURST
-    } else {
-        usual(vendor)[0]
-    };
+    let generation = if old { NETBURST } else { usual(vendor)[0] };
     server(vendor, generation)
 }
 

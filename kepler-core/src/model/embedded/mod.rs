@@ -6,7 +6,9 @@
 //! what of that the packages and the memory draw, and how much more a cloud host draws than a machine tuned for a
 //! benchmark; it was made from RAPL rows of cloud machines.
 
+mod generation;
 mod machine;
+mod name;
 mod power_model;
 mod processor;
 

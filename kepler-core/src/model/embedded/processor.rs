@@ -1,24 +1,13 @@
 //! What a processor's name tells: vendor, generation and market, for machines that no model was trained on.
 
-/// Who made the cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Vendor {
-    Intel,
-    Amd,
-    Arm,
-}
-
-/// A micro-architecture and its process.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Generation {
-    pub(super) name: &'static str,
-    /// When its servers came out.
-    pub(super) year: u16,
-    /// What its maker calls the process, in nanometres.
-    pub(super) nm: u16,
-    /// Physical cores of a chip in a usual server of that generation: the host that a guest is taken to run on.
-    pub(super) cores: u32,
-}
+use super::generation::{
+    BARCELONA, BROADWELL, BULLDOZER, CASCADE_LAKE, COOPER_LAKE, CORE, CORTEX, EMERALD_RAPIDS,
+    GRANITE_RAPIDS, Generation, HASWELL, ICE_LAKE, ISTANBUL, IVY_BRIDGE, K8, MAGNY_COURS, NEHALEM,
+    NEOVERSE_N1, NEOVERSE_V1, NEOVERSE_V2, NETBURST, PENRYN, PILEDRIVER, SANDY_BRIDGE,
+    SAPPHIRE_RAPIDS, SHANGHAI, SKYLAKE, Vendor, WESTMERE, ZEN, ZEN_2, ZEN_3, ZEN_4, ZEN_4C, ZEN_5,
+    made,
+};
+use super::name::{Name, rank};
 
 /// What a processor's name tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,76 +24,8 @@ pub(super) struct Processor {
     pub(super) tier: f64,
 }
 
-/// A name in its parts: what comes before the model number, the number, and what follows.
-struct Name<'a> {
-    words: Vec<&'a str>,
-    digits: &'a str,
-    prefix: &'a str,
-    suffix: &'a str,
-}
-
 /// [`Processor::tier`] of parts sold as saving power.
 const LOW_POWER: f64 = -1.0;
-
-const fn made(name: &'static str, year: u16, nm: u16, cores: u32) -> Generation {
-    Generation {
-        name,
-        year,
-        nm,
-        cores,
-    }
-}
-
-// SOURCE: the makers' public product lists (ark.intel.com, amd.com): first server parts of each generation.
-pub(super) const NETBURST: Generation = made("netburst", 2005, 90, 1);
-const CORE: Generation = made("core", 2007, 65, 4);
-const PENRYN: Generation = made("penryn", 2008, 45, 4);
-const NEHALEM: Generation = made("nehalem", 2009, 45, 4);
-const WESTMERE: Generation = made("westmere", 2010, 32, 6);
-const SANDY_BRIDGE: Generation = made("sandy_bridge", 2012, 32, 8);
-const IVY_BRIDGE: Generation = made("ivy_bridge", 2013, 22, 10);
-const HASWELL: Generation = made("haswell", 2014, 22, 12);
-const BROADWELL: Generation = made("broadwell", 2016, 14, 18);
-const SKYLAKE: Generation = made("skylake", 2017, 14, 24);
-const CASCADE_LAKE: Generation = made("cascade_lake", 2019, 14, 24);
-const COOPER_LAKE: Generation = made("cooper_lake", 2020, 14, 28);
-const ICE_LAKE: Generation = made("ice_lake", 2021, 10, 32);
-const SAPPHIRE_RAPIDS: Generation = made("sapphire_rapids", 2023, 7, 48);
-const EMERALD_RAPIDS: Generation = made("emerald_rapids", 2024, 7, 48);
-const GRANITE_RAPIDS: Generation = made("granite_rapids", 2024, 3, 96);
-const K8: Generation = made("k8", 2006, 90, 2);
-const BARCELONA: Generation = made("barcelona", 2008, 65, 4);
-const SHANGHAI: Generation = made("shanghai", 2009, 45, 4);
-const ISTANBUL: Generation = made("istanbul", 2009, 45, 6);
-const MAGNY_COURS: Generation = made("magny_cours", 2010, 45, 12);
-const BULLDOZER: Generation = made("bulldozer", 2011, 32, 16);
-const PILEDRIVER: Generation = made("piledriver", 2012, 32, 16);
-const ZEN: Generation = made("zen", 2017, 14, 32);
-const ZEN_2: Generation = made("zen_2", 2019, 7, 48);
-const ZEN_3: Generation = made("zen_3", 2021, 7, 48);
-const ZEN_4: Generation = made("zen_4", 2023, 5, 96);
-const ZEN_4C: Generation = made("zen_4c", 2023, 5, 96);
-const ZEN_5: Generation = made("zen_5", 2024, 4, 96);
-const NEOVERSE_N1: Generation = made("neoverse_n1", 2021, 7, 64);
-const NEOVERSE_V1: Generation = made("neoverse_v1", 2022, 5, 64);
-const NEOVERSE_V2: Generation = made("neoverse_v2", 2023, 4, 96);
-const CORTEX: Generation = made("cortex", 2016, 16, 4);
-
-/// The generations that cloud hosts run on today, by vendor: what a guest may be on when its host hides its name.
-pub(super) const HOSTS: [(Vendor, &[Generation]); 3] = [
-    (
-        Vendor::Intel,
-        &[
-            ICE_LAKE,
-            SKYLAKE,
-            CASCADE_LAKE,
-            SAPPHIRE_RAPIDS,
-            EMERALD_RAPIDS,
-        ],
-    ),
-    (Vendor::Amd, &[ZEN_3, ZEN, ZEN_2, ZEN_4, ZEN_5]),
-    (Vendor::Arm, &[NEOVERSE_N1, NEOVERSE_V1, NEOVERSE_V2]),
-];
 
 /// The vendor that a name or a vendor string tells; Intel when neither does, as most machines are.
 pub(super) fn vendor(processor: &str, vendor: &str) -> Vendor {
@@ -131,74 +52,9 @@ pub(super) fn parse(processor: &str) -> Option<Processor> {
     }
 }
 
-impl<'a> Name<'a> {
-    /// Splits at underscores; the model number is the last word with three digits in a row.
-    fn split(processor: &'a str) -> Option<Self> {
-        let words: Vec<&str> = processor.split('_').collect();
-        let (number, digits) = words
-            .iter()
-            .rev()
-            .find_map(|word| Some((*word, digits(word)?)))?;
-        let (prefix, rest) = number.split_at(number.find(digits)?);
-        Some(Self {
-            words,
-            digits,
-            prefix,
-            suffix: &rest[digits.len()..],
-        })
-    }
-
-    fn has(&self, word: &str) -> bool {
-        self.words.contains(&word)
-    }
-
-    fn digit(&self, at: usize) -> u8 {
-        self.digits.as_bytes().get(at).copied().unwrap_or_default()
-    }
-
-    fn series(&self) -> &str {
-        &self.digits[..2]
-    }
-
-    fn rank(&self) -> f64 {
-        match self.digits.len() {
-            4 | 5 => rank(&self.digits[self.digits.len() - 2..]),
-            _ => 0.0,
-        }
-    }
-
-    fn tier(&self) -> f64 {
-        let letter = self.suffix.is_empty() && self.prefix == "x";
-        match () {
-            () if self.has("platinum") => 0.3,
-            () if self.has("gold") && self.digit(0) == b'5' => -0.4,
-            () if self.has("silver") || self.has("bronze") => -0.7,
-            () if letter => 0.6,
-            () => 0.0,
-        }
-    }
-
-    /// The `2` of `1265lv2`.
-    fn version(&self) -> Option<u8> {
-        let (_, version) = self.suffix.rsplit_once('v')?;
-        version.bytes().next()
-    }
-}
-
-/// Two digits as a place from -0.5 to 0.5.
-fn rank(two: &str) -> f64 {
-    two.parse::<u8>()
-        .map_or(0.0, |rank| f64::from(rank) / 100.0 - 0.5)
-}
-
-fn digits(word: &str) -> Option<&str> {
-    word.split(|c: char| !c.is_ascii_digit())
-        .find(|run| run.len() >= 3)
-}
-
 fn intel(name: &Name<'_>) -> Option<Processor> {
     let processor = |generation, low_power, entry| {
-        let tier = if low_power { LOW_POWER } else { name.tier() };
+        let tier = if low_power { LOW_POWER } else { tier(name) };
         Some(Processor {
             vendor: Vendor::Intel,
             generation,
@@ -271,6 +127,18 @@ fn intel(name: &Name<'_>) -> Option<Processor> {
         _ => return None,
     };
     processor(generation, name.prefix == "l", name.digit(0) == b'3')
+}
+
+/// [`Processor::tier`] of an Intel part that is not sold as saving power.
+fn tier(name: &Name<'_>) -> f64 {
+    let letter = name.suffix.is_empty() && name.prefix == "x";
+    match () {
+        () if name.has("platinum") => 0.3,
+        () if name.has("gold") && name.digit(0) == b'5' => -0.4,
+        () if name.has("silver") || name.has("bronze") => -0.7,
+        () if letter => 0.6,
+        () => 0.0,
+    }
 }
 
 /// The second digit of a Xeon Scalable's number is its generation.
