@@ -1,18 +1,23 @@
-//! What `/best-models` is asked.
+//! What `/best-models` is asked, and its answer.
 
+use serde_json::{Map, Value};
+
+use super::catalog::Catalog;
 use super::python::{int, repr};
 use super::query::told;
 use super::refusal::Refusal;
-use crate::model::{EnergySourceName, FeatureGroup, Filter, OutputType};
+use crate::model::{
+    EnergySourceName, FeatureGroup, Filter, ModelRequest, OutputType, SelectionPolicy,
+};
 
 /// A request for the names of the best models, as the query of `/best-models` tells it.
 #[derive(Clone, Debug)]
 pub struct BestQuery {
-    pub(super) source: EnergySourceName,
-    pub(super) output_types: Vec<OutputType>,
-    pub(super) groups: Vec<FeatureGroup>,
-    pub(super) node_type: Option<u32>,
-    pub(super) filter: Filter,
+    source: EnergySourceName,
+    output_types: Vec<OutputType>,
+    groups: Vec<FeatureGroup>,
+    node_type: Option<u32>,
+    filter: Filter,
 }
 
 impl BestQuery {
@@ -68,8 +73,37 @@ impl BestQuery {
     }
 
     /// The older server's words for a source that it has no models of.
-    pub(super) fn unknown_source(&self) -> Refusal {
+    fn unknown_source(&self) -> Refusal {
         failed(&repr(self.source.as_str()))
+    }
+}
+
+impl Catalog {
+    /// The names of the best models by output type and feature group, as JSON.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for a source that there are no models of.
+    pub fn best_models(&self, query: &BestQuery) -> Result<Value, Refusal> {
+        if !self.has_source(query.source) {
+            return Err(query.unknown_source());
+        }
+        let none: [&str; 0] = [];
+        let mut best = Map::new();
+        for output_type in &query.output_types {
+            let mut request = ModelRequest::new(query.source, *output_type, &none);
+            request.node_type = query.node_type;
+            request.filter = query.filter.clone();
+            request.loose = false;
+            let mut names = Map::new();
+            for group in &query.groups {
+                request.group = Some(*group);
+                if let Some(choice) = self.choose(&request, SelectionPolicy::Compatible)? {
+                    names.insert(group.to_string(), choice.id.name.into());
+                }
+            }
+            best.insert(output_type.to_string(), names.into());
+        }
+        Ok(best.into())
     }
 }
 

@@ -5,10 +5,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use crate::model::embedded::NodeModel;
-use crate::model::{EnergySourceName, ModelEntry, OutputType};
+use crate::model::{EnergySourceName, ModelEntry, ModelRegistry, OutputType, SpecRecord};
 
 /// Where a model lies: pipeline, source, output type, group and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -23,6 +24,29 @@ pub struct ModelId {
     pub group: String,
     /// Its name.
     pub name: String,
+}
+
+impl ModelId {
+    pub(super) fn of(registry: &ModelRegistry, entry: &ModelEntry) -> Self {
+        Self {
+            pipeline: registry.pipeline(entry).to_owned(),
+            source: entry.source(),
+            output_type: entry.output_type(),
+            group: entry.group().to_string(),
+            name: entry.name().to_owned(),
+        }
+    }
+
+    /// The model that lies there.
+    pub(super) fn entry<'a>(&self, registry: &'a ModelRegistry) -> Option<&'a ModelEntry> {
+        registry.entries().iter().find(|entry| {
+            entry.name() == self.name
+                && entry.source() == self.source
+                && entry.output_type() == self.output_type
+                && entry.group().as_str() == self.group
+                && registry.pipeline(entry) == self.pipeline
+        })
+    }
 }
 
 impl fmt::Display for ModelId {
@@ -85,7 +109,20 @@ pub(super) struct Choice<'a> {
 #[derive(Debug)]
 pub(super) enum Chosen<'a> {
     /// In a registry.
-    Stored(&'a ModelEntry),
+    Stored(&'a ModelRegistry, &'a ModelEntry),
     /// The embedded family's figures for a machine.
     Embedded(Box<NodeModel>),
+}
+
+impl Choice<'_> {
+    /// The machine of the model, in the five attributes that clients know.
+    pub(super) fn machine(&self) -> Value {
+        match &self.model {
+            Chosen::Stored(registry, entry) => {
+                let node = entry.node_type().and_then(|n| registry.nodes(entry).get(n));
+                json!(node.map(|node| node.attributes()))
+            }
+            Chosen::Embedded(model) => json!(SpecRecord::from(model.machine())),
+        }
+    }
 }

@@ -146,7 +146,7 @@ impl Catalog {
         })?;
         if let Chosen::Embedded(model) = &mut choice.model {
             // A request cannot say that a machine is a guest; here it is known.
-            **model = self.family(machine);
+            **model = self.family.model(machine);
         }
         let model = self.model(&choice).map_err(|e| Refusal::broken(&e))?;
         let powers = model.bind_among(&names)?.predict(rows.view())?.watts;
