@@ -1,11 +1,13 @@
-//! Boosting: each tree is grown to what the trees before it left unexplained.
+//! Boosting: each tree is grown to what the trees before it left rest.
 
 use ndarray::ArrayView2;
 
-use super::forest::{Loss, draw, mean};
-use super::grow::{Aim, TreeRows, TreeShape, grow, weighted_median};
+use super::grow::grow;
+use super::leaf::{Loss, mean, weighted_median};
 use super::progress::Watch;
 use super::rng::Rng;
+use super::shape::TreeShape;
+use super::tree_rows::{Aim, TreeRows, checked_weights, draw};
 use crate::error::{Error, Result};
 use crate::model::Trees;
 
@@ -68,18 +70,11 @@ impl Boosting {
         let data = TreeRows::new(rows, self.shape.splits)?;
         let mut scratch = Vec::new();
         let everyone = draw(data.len(), 1.0, &mut Rng::new(0, 0));
-        let base = match self.loss {
-            Loss::Squared => mean(
-                &everyone,
-                Aim {
-                    target,
-                    weight: &weight,
-                },
-            ),
-            Loss::Absolute => {
-                weighted_median(&everyone, |r| target[r as usize], &weight, &mut scratch)
-            }
+        let aim = Aim {
+            target,
+            weight: &weight,
         };
+        let base = self.loss.answer(&everyone, aim, &mut scratch);
         let mut trees = Trees {
             base,
             ..Trees::default()
@@ -114,18 +109,18 @@ impl Boosting {
         scratch: &mut Vec<(f64, f64)>,
     ) {
         let before = trees.value.len();
+        let rest = Aim {
+            target: left,
+            weight,
+        };
         let root = match self.loss {
             Loss::Squared => {
-                let aim = Aim {
-                    target: left,
-                    weight,
-                };
                 let shrink = self.shape.shrink;
                 let mut leaf = |rows: &[u32]| {
                     let sum: f64 = rows.iter().map(|r| weight[*r as usize]).sum();
-                    mean(rows, aim) * sum / (sum + shrink)
+                    mean(rows, rest) * sum / (sum + shrink)
                 };
-                grow(trees, data, aim, sample, &self.shape, rng, &mut leaf)
+                grow(trees, data, rest, sample, &self.shape, rng, &mut leaf)
             }
             Loss::Absolute => {
                 // Downhill of |e| is its sign; splits follow it, leaves then answer with the median of what is left.
@@ -134,8 +129,7 @@ impl Boosting {
                     target: &signs,
                     weight,
                 };
-                let mut leaf =
-                    |rows: &[u32]| weighted_median(rows, |r| left[r as usize], weight, scratch);
+                let mut leaf = |rows: &[u32]| weighted_median(rows, rest, scratch);
                 grow(trees, data, aim, sample, &self.shape, rng, &mut leaf)
             }
         };
@@ -156,35 +150,4 @@ fn sign(e: f64) -> f64 {
     } else {
         0.0
     }
-}
-
-/// Checks the lengths and numbers of training rows, and gives every row a weight.
-pub(super) fn checked_weights(
-    rows: ArrayView2<'_, f64>,
-    target: &[f64],
-    weight: Option<&[f64]>,
-) -> Result<Vec<f64>> {
-    let lengths = [target.len(), weight.map_or(target.len(), <[f64]>::len)];
-    if rows.nrows() == 0 || rows.ncols() == 0 || lengths.iter().any(|n| *n != rows.nrows()) {
-        return Err(Error::invalid(
-            "training rows",
-            format!(
-                "{} rows of {} features with {} targets and {} weights",
-                rows.nrows(),
-                rows.ncols(),
-                lengths[0],
-                lengths[1]
-            ),
-        ));
-    }
-    let weight = weight.map_or_else(|| vec![1.0; target.len()], <[f64]>::to_vec);
-    let finite = rows.iter().chain(target).all(|v| v.is_finite());
-    let positive = weight.iter().all(|w| *w > 0.0 && w.is_finite());
-    if !finite || !positive {
-        return Err(Error::invalid(
-            "training rows",
-            "values must be finite numbers and weights above 0",
-        ));
-    }
-    Ok(weight)
 }

@@ -9,10 +9,12 @@
 use ndarray::{ArrayView2, Axis};
 
 use super::boost::Boosting;
-use super::forest::{Forest, Loss};
-use super::grow::{Splits, TreeShape, share_of};
+use super::forest::Forest;
+use super::leaf::Loss;
 use super::local_median::local_median;
 use super::progress::Watch;
+use super::shape::{Splits, TreeShape};
+use super::tree_rows::share_of;
 use crate::error::Result;
 use crate::model::columns::{BLOCK, Columns};
 use crate::model::{BlendPart, Derived, Estimator, Trees};

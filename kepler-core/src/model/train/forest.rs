@@ -2,21 +2,14 @@
 
 use ndarray::ArrayView2;
 
-use super::boost::checked_weights;
-use super::grow::{Aim, Splits, TreeRows, TreeShape, grow, share_of, weighted_median};
+use super::grow::grow;
+use super::leaf::Loss;
 use super::progress::Watch;
 use super::rng::Rng;
+use super::shape::{Splits, TreeShape};
+use super::tree_rows::{Aim, TreeRows, checked_weights, draw};
 use crate::error::{Error, Result};
 use crate::model::{MedianForest, Trees};
-
-/// What a leaf or a boosted model answers with, and so which error it makes small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The mean: makes the squared error small.
-    Squared,
-    /// The median: makes the absolute error small, and is not moved by outliers.
-    Absolute,
-}
 
 /// A forest: extremely randomised trees by default.
 ///
@@ -78,10 +71,7 @@ impl Forest {
             weight: &weight,
         };
         let mut scratch = Vec::new();
-        let mut leaf = |rows: &[u32]| match self.loss {
-            Loss::Squared => mean(rows, aim),
-            Loss::Absolute => weighted_median(rows, |r| target[r as usize], &weight, &mut scratch),
-        };
+        let mut leaf = |rows: &[u32]| self.loss.answer(rows, aim, &mut scratch);
         let mut trees = self.grow(rows, aim, &mut leaf, watch)?;
         for value in &mut trees.value {
             *value /= self.trees as f64;
@@ -154,25 +144,4 @@ impl Forest {
         }
         Ok(trees)
     }
-}
-
-/// Row numbers of a random share of the rows, without repetition.
-pub(super) fn draw(rows: usize, share: f64, rng: &mut Rng) -> Vec<u32> {
-    let mut all: Vec<u32> = (0..rows).filter_map(|r| u32::try_from(r).ok()).collect();
-    if share < 1.0 {
-        let count = share_of(rows, share);
-        rng.choose_front(&mut all, count);
-        all.truncate(count);
-    }
-    all
-}
-
-/// The weighted mean target of some rows.
-pub(super) fn mean(rows: &[u32], aim: Aim<'_>) -> f64 {
-    let (mut sum, mut weight) = (0.0, 0.0);
-    for row in rows {
-        sum += aim.weight[*row as usize] * aim.target[*row as usize];
-        weight += aim.weight[*row as usize];
-    }
-    if weight > 0.0 { sum / weight } else { 0.0 }
 }

@@ -4,8 +4,8 @@ use ndarray::{Array2, ArrayView2};
 
 use super::boost::Boosting;
 use super::data::TrainingData;
-use super::grow::TreeShape;
 use super::progress::Watch;
+use super::shape::TreeShape;
 use super::{curve_fit, ensemble, linear, svr_fit};
 use crate::error::{Error, Result};
 use crate::model::names::names;
