@@ -111,6 +111,7 @@ def release(pipelines):
         "image": picture("kepler-model-server"),
         "models": pipelines,
         "readinessProbe": {"initialDelaySeconds": 1},
+        "keepListening": True,
         # Down again after seconds instead of minutes; up where a test says how far.
         "autoscaling": {"maxReplicas": 3, "scaleDown": {"stabilizationSeconds": 15, "periodSeconds": 15}},
     }

@@ -112,7 +112,7 @@ def test_every_service_selects_a_pod_that_listens_on_its_port(objects):
         spec, namespace = service["spec"], service["metadata"]["namespace"]
         chosen = [pod for at, pod in templates if at == namespace and spec["selector"].items() <= pod["metadata"]["labels"].items()]
         assert len(chosen) == 1, service["metadata"]["name"]
-        listened = {port["containerPort"] for c in chosen[0]["spec"]["containers"] for port in c["ports"]}
+        listened = {port["containerPort"] for c in chosen[0]["spec"]["containers"] for port in c.get("ports", [])}
         for port in spec["ports"]:
             assert isinstance(port["targetPort"], int)
             assert port["targetPort"] in listened, service["metadata"]["name"]
@@ -230,6 +230,7 @@ def test_production_and_minikube():
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (5, 20)
     container = one(objects, "Deployment", "kepler-model-server")["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"]["limits"] == {"cpu": "2", "memory": "4Gi"}
+    assert "--listen=held:/run/kepler/listen.sock" in container["args"]
     ingress = one(objects, "Ingress", "kepler-model-server")["metadata"]["annotations"]
     prefix = "nginx.ingress.kubernetes.io/"
     assert (ingress[prefix + "limit-rps"], ingress[prefix + "proxy-body-size"]) == (

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use kepler_service::log::LogArgs;
 
-use crate::{jobs, manage, serve};
+use crate::{hold, jobs, manage, serve};
 
 /// Power models over HTTP; without a command it serves.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Serve models over HTTP (what is done without a command)
     Serve(serve::Serve),
+    /// Hold the socket that a server listens on, so that nobody is refused while it is started anew
+    Hold(hold::Hold),
     /// Train models from measured power
     Train(jobs::train::Train),
     /// Measure how far off models are on data

@@ -1,6 +1,7 @@
 //! Kepler's model server: serves power models over HTTP, and trains, checks and fetches them.
 
 mod args;
+mod hold;
 mod jobs;
 mod manage;
 mod serve;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let done = match args.command {
         None => serve::run(&args.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
+        Some(Command::Hold(hold)) => hold::run(&hold),
         Some(Command::Train(train)) => jobs::train::run(&train),
         Some(Command::Eval(eval)) => jobs::eval::run(&eval),
         Some(Command::Show(show)) => jobs::show::run(&show),

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::{Error, Result, UnixSocket};
+use crate::{Error, Result, UnixSocket, held};
 
-/// Where to listen: `host:port`, `:port` (every interface) or `unix:/path`, after `http://` or `https://` where it shall not
-/// depend on whether a certificate is set.
+/// Where to listen: `host:port`, `:port` (every interface), `unix:/path` or `held:/path` (a socket that [`hold`](crate::hold)
+/// holds), after `http://` or `https://` where it shall not depend on whether a certificate is set.
 ///
 /// ```
 /// use kepler_service::Address;
@@ -29,6 +29,7 @@ pub struct Address {
 enum Place {
     Tcp(String),
     Unix(PathBuf),
+    Held(PathBuf),
 }
 
 impl Address {
@@ -36,18 +37,31 @@ impl Address {
     /// says so.
     pub(crate) fn tls(&self, usual: bool) -> bool {
         self.tls
-            .unwrap_or(usual && matches!(self.place, Place::Tcp(_)))
+            .unwrap_or(usual && !matches!(self.place, Place::Unix(_)))
     }
 
     pub(crate) fn bind(&self) -> Result<Bound> {
         let bound = match &self.place {
             Place::Tcp(place) => bind_tcp(place).map(Bound::Tcp),
             Place::Unix(path) => UnixSocket::bind(path).map(Bound::Unix),
+            Place::Held(path) => held::take(path).map(Bound::Tcp),
         };
-        bound.map_err(|source| Error::Listen {
+        bound.map_err(|source| self.failed(source))
+    }
+
+    /// The listener of `host:port` or `:port`.
+    pub(crate) fn tcp(&self) -> Result<StdTcpListener> {
+        match &self.place {
+            Place::Tcp(place) => bind_tcp(place).map_err(|source| self.failed(source)),
+            _ => Err(Error::invalid(self, "expected host:port or :port")),
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Listen {
             address: self.text.clone(),
             source,
-        })
+        }
     }
 }
 
@@ -64,10 +78,11 @@ impl FromStr for Address {
             Some(_) => return Err(wrong()),
             None => (None, text),
         };
-        let place = match rest.strip_prefix("unix:") {
-            Some("") => return Err(wrong()),
-            Some(path) => Place::Unix(path.into()),
-            None => {
+        let place = match rest.split_once(':') {
+            Some(("unix" | "held", "")) => return Err(wrong()),
+            Some(("unix", path)) => Place::Unix(path.into()),
+            Some(("held", path)) => Place::Held(path.into()),
+            _ => {
                 let (host, port) = rest.rsplit_once(':').ok_or_else(wrong)?;
                 let unbracketed = host.contains(':') && !host.starts_with('[');
                 if port.parse::<u16>().is_err() || unbracketed || host.contains('/') {
@@ -135,6 +150,7 @@ mod tests {
             ("https://[::1]:30443", false, true),
             ("unix:/run/kepler.sock", true, false),
             ("https://unix:kepler.sock", false, true),
+            ("held:/run/kepler.sock", true, true),
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.tls(usual), tls, "{text}");
@@ -148,6 +164,7 @@ mod tests {
             ":70000",
             "::1:80",
             "unix:",
+            "held:",
             "ftp://:1",
             "http://:80/metrics",
         ] {

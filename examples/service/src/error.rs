@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// An address to listen on that is none.
     #[error(
-        "{address:?} is no address to listen on: expected host:port, :port or unix:/path, with http:// or https:// before it or not"
+        "{address:?} is no address to listen on: expected host:port, :port, unix:/path or held:/path, with http:// or https:// before it or not"
     )]
     Address {
         /// As it was written.

@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod gate;
 mod health;
+mod held;
 mod html;
 #[cfg(feature = "kube")]
 pub mod kube;
@@ -44,6 +45,7 @@ pub use duration::duration;
 pub use error::{Error, Result};
 pub use gate::Peer;
 pub use health::Probe;
+pub use held::hold;
 pub use html::escaped;
 pub use limits::Limits;
 pub use rate::Rate;

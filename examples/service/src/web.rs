@@ -12,8 +12,8 @@ use crate::rate::Rate;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[non_exhaustive]
 pub struct WebArgs {
-    /// Address to listen on: host:port, :port or unix:/path, after http:// or https:// where it shall not depend on whether a
-    /// certificate is set; may be given more than once
+    /// Address to listen on: host:port, :port, unix:/path or held:/path, after http:// or https:// where it shall not depend on
+    /// whether a certificate is set; may be given more than once
     #[arg(
         long = "web.listen-address",
         visible_alias = "listen",

@@ -9,6 +9,7 @@
 mod arrow;
 mod bounds;
 mod contract;
+mod held;
 mod replay;
 mod server;
 mod socket;
