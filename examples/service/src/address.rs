@@ -49,10 +49,12 @@ impl Address {
         bound.map_err(|source| self.failed(source))
     }
 
-    /// The listener of `host:port` or `:port`.
+    /// The listener of `host:port` or `:port`; what is spoken there is not its matter.
     pub(crate) fn tcp(&self) -> Result<StdTcpListener> {
         match &self.place {
-            Place::Tcp(place) => bind_tcp(place).map_err(|source| self.failed(source)),
+            Place::Tcp(place) if self.tls.is_none() => {
+                bind_tcp(place).map_err(|source| self.failed(source))
+            }
             _ => Err(Error::invalid(self, "expected host:port or :port")),
         }
     }

@@ -94,7 +94,7 @@ pub(crate) fn take(path: &Path) -> io::Result<TcpListener> {
     let stream = loop {
         match UnixStream::connect(path) {
             Err(error) if waits(&error) && begun.elapsed() < PATIENCE => std::thread::sleep(AGAIN),
-            connected => break connected?,
+            connected => break connected.map_err(|error| told(&error))?,
         }
     };
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -108,11 +108,18 @@ pub(crate) fn take(path: &Path) -> io::Result<TcpListener> {
         _ => None,
     });
     let socket = sockets.next().and_then(|mut sockets| sockets.next());
-    let listener = TcpListener::from(socket.ok_or(ErrorKind::UnexpectedEof)?);
+    let listener = TcpListener::from(socket.ok_or_else(|| told(&"no socket is given there"))?);
     // What is no socket of this kind has no such address.
     listener.local_addr()?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Why there is no socket, and what to do.
+fn told(why: &impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!(
+        "{why}: is `kepler-model-server hold` running with this path?"
+    ))
 }
 
 /// Whether a holder may only be late.

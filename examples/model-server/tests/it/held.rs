@@ -2,8 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
 
 use crate::server::{Answer, Server};
 
@@ -46,12 +49,18 @@ fn asks(place: &str) -> TcpStream {
     stream
 }
 
-#[test]
-fn who_comes_while_a_killed_server_is_started_anew_is_answered() {
+/// A holder at a free port, where it gives its socket away, and a server that has it.
+fn held() -> (TempDir, PathBuf, Holder, Server) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("held.sock");
-    let _holder = Holder::start("127.0.0.1:0", &path);
+    let holder = Holder::start("127.0.0.1:0", &path);
     let server = serve(&path);
+    (folder, path, holder, server)
+}
+
+#[test]
+fn who_comes_while_a_killed_server_is_started_anew_is_answered() {
+    let (_folder, path, _holder, server) = held();
     assert_eq!(server.get("/health").status, 200);
     let url = server.url();
     // Killed.
@@ -68,10 +77,7 @@ fn who_comes_while_a_killed_server_is_started_anew_is_answered() {
 
 #[test]
 fn a_holder_that_was_killed_itself_waits_for_what_the_server_has() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("held.sock");
-    let holder = Holder::start("127.0.0.1:0", &path);
-    let server = serve(&path);
+    let (_folder, path, holder, server) = held();
     drop(holder);
     let url = server.url();
     let holder = Holder::start(url.trim_start_matches("http://"), &path);
@@ -83,4 +89,32 @@ fn a_holder_that_was_killed_itself_waits_for_what_the_server_has() {
     assert_eq!(server.get("/health").status, 200);
     drop(server);
     assert_eq!(serve(&path).url(), url);
+}
+
+#[test]
+fn what_gives_no_socket_and_what_holds_none_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.sock");
+    let other = UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || other.incoming().for_each(drop));
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_kepler-model-server"));
+        let ended = program.args(arguments).output().unwrap();
+        (
+            ended.status.code(),
+            String::from_utf8(ended.stderr).unwrap(),
+        )
+    };
+    let held = format!("--listen=held:{}", path.display());
+    let (code, said) = run(&[&held, "-c", "/nonexistent"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("no socket is given there: is `kepler-model-server hold` running"),
+        "{said}"
+    );
+    for listen in ["unix:/nowhere", "https://:8100", "held:/nowhere"] {
+        let (code, said) = run(&["hold", "--listen", listen, "/nowhere"]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("expected host:port or :port"), "{said}");
+    }
 }
