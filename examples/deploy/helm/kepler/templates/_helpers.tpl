@@ -163,6 +163,14 @@ nginx.ingress.kubernetes.io/ssl-redirect: {{ .sslRedirect | quote }}
 {{- default "kepler-model-server-admin" .Values.modelServer.adminTokenSecret -}}
 {{- end -}}
 
+{{/* The rights of what needs none. */}}
+{{- define "kepler.noRights" -}}
+privileged: false
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
 {{/* Where pods of the model server and of its checks may run. */}}
 {{- define "kepler.serverPlace" -}}
 {{- with .Values.modelServer.priorityClassName }}
