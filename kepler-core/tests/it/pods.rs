@@ -1,5 +1,6 @@
 //! Pods by their lists: what the kubelet and the API server tell, what of it is believed, and what a monitor makes of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kepler_core::monitor::{Monitor, Snapshot, State, UsageChoice};
@@ -341,6 +342,29 @@ fn two_thousand_pods_are_read_whole() {
     eprintln!("{} bytes, {cost:?}", list.len());
     assert_eq!(table.len(), 2000);
     assert!(table.container(&format!("{:064x}", 1999)).is_some());
+}
+
+#[test]
+fn a_pod_that_stands_in_two_lists_is_read_once() {
+    let named = |number: u32, restarts| {
+        let mut pod = pod();
+        pod["metadata"]["uid"] = format!("{number:08x}-1f0c-4f9e-8a11-0b2d8e7c5a33").into();
+        let letter = char::from_digit(10 + number, 16).unwrap();
+        pod["status"]["containerStatuses"] = json!([status("app", letter, restarts)]);
+        pod["status"]["initContainerStatuses"] = json!([]);
+        pod["status"]["ephemeralContainerStatuses"] = json!([]);
+        pod
+    };
+    let mut lists = PodLists::default();
+    let before = lists.next(&list(&[named(1, 0), named(2, 0), named(3, 0)]));
+    let after = lists.next(&list(&[named(3, 0), named(2, 1), named(1, 0)]));
+    let (before, after) = (before.unwrap(), after.unwrap());
+    let same = [1, 2, 3].map(|number| {
+        let uid = format!("{number:08x}-1f0c-4f9e-8a11-0b2d8e7c5a33");
+        let of = |table: &PodTable| Arc::clone(&table.pod(&uid).unwrap().pod);
+        Arc::ptr_eq(&of(&before), &of(&after))
+    });
+    assert_eq!(same, [true, false, true]);
 }
 
 /// A table's version and pods in order, and in which pod each of these containers is found.
