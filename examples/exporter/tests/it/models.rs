@@ -208,6 +208,13 @@ fn a_poisoned_answer_never_replaces_a_good_model() {
     let said = ended(command().args(["doctor", &format!("--model-server={}", server.address)]));
     assert_eq!(said.code, 1, "{}", said.out);
     assert!(said.out.contains("so it is not taken"), "{}", said.out);
+    // Of a server that is not there it names the address once a model.
+    let said = ended(command().args(["doctor", "--model-server=http://127.0.0.1:1"]));
+    let lines = said.out.lines().filter(|line| line.contains("model of"));
+    let named: Vec<usize> = lines
+        .map(|line| line.matches("127.0.0.1:1").count())
+        .collect();
+    assert_eq!(named, [1, 1], "{}", said.out);
     // One that begins and says no more holds up nobody.
     server.says(
         "200 OK",
