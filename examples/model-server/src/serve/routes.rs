@@ -190,7 +190,7 @@ async fn best_models(
 
 async fn estimate(
     State(site): Shared,
-    RawQuery(asked): RawQuery,
+    #[cfg(feature = "arrow")] RawQuery(asked): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
