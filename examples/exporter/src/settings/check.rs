@@ -1,5 +1,4 @@
-//! What `--config.check` prints: every setting as it holds, in a form that the file takes; secrets are left
-//! out.
+//! What `--config.check` prints: every setting as it holds, in a form that the file takes; secrets are left out.
 
 use clap::Command;
 
